@@ -1,0 +1,33 @@
+// Every limit on what comes from outside, in one place. A limit that is reached is an error that
+// names it; nothing is cut off silently.
+#pragma once
+
+#include <cstddef>
+
+namespace flotilla::limits {
+
+// value/: documents
+inline constexpr size_t kDocumentBytes = 16u << 20;   // one JSON or YAML input
+inline constexpr size_t kDocumentDepth = 100;         // nesting of maps and lists
+inline constexpr size_t kDocumentNodes = 2'000'000;   // after expansion of aliases
+inline constexpr size_t kAliasExpansion = 100'000;    // nodes that aliases may add to one input
+inline constexpr size_t kKeyBytes = 1024;             // one key of a map
+
+// http/
+inline constexpr size_t kResponseBytes = 64u << 20;   // decoded body of a buffered answer
+inline constexpr size_t kHeaderBytes = 64u << 10;     // all header lines of one answer or request
+inline constexpr size_t kWatchLineBytes = 16u << 20;  // one watch event
+inline constexpr size_t kServerBodyBytes = 8u << 20;
+inline constexpr size_t kServerConnections = 1024;
+
+// render/
+inline constexpr size_t kSourceFileBytes = 8u << 20;
+inline constexpr size_t kSourceFiles = 20'000;
+inline constexpr size_t kSourceDepth = 64;
+inline constexpr size_t kObjectsPerApplication = 20'000;
+
+// kube/
+inline constexpr size_t kObjectBytes = 1536u << 10;  // etcd's request limit
+inline constexpr size_t kListPage = 500;
+
+}  // namespace flotilla::limits
