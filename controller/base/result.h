@@ -43,12 +43,28 @@ enum class Outcome : unsigned char {
   kUnknown,   // it may have taken effect: read back before concluding anything
 };
 
+// What the layer that made an error knows beyond its class, for those who ask for it by type (the
+// Status of a Kubernetes API server: kube/errors.h).
+struct ErrorDetail {
+  virtual ~ErrorDetail() = default;
+};
+
 struct Error {
   ErrorClass cls = ErrorClass::kInternal;
   Outcome outcome = Outcome::kRejected;
   std::optional<std::chrono::milliseconds> retry_after;
   std::string message;                 // for people; never holds a secret value
   std::shared_ptr<const Error> cause;  // what lies below, if anything
+  std::shared_ptr<const ErrorDetail> detail;  // of this error itself, not of its causes
+
+  // The nearest detail of type T, here or among the causes; null where there is none.
+  template <typename T>
+  const T* Detail() const {
+    for (const Error* at = this; at; at = at->cause.get()) {
+      if (const auto* found = dynamic_cast<const T*>(at->detail.get())) return found;
+    }
+    return nullptr;
+  }
 
   // The message followed by those of its causes, joined by ": ".
   std::string ToString() const;
