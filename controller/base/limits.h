@@ -7,11 +7,16 @@
 namespace flotilla::limits {
 
 // value/: documents
-inline constexpr size_t kDocumentBytes = 16u << 20;   // one JSON or YAML input
-inline constexpr size_t kDocumentDepth = 100;         // nesting of maps and lists
-inline constexpr size_t kDocumentNodes = 2'000'000;   // after expansion of aliases
-inline constexpr size_t kAliasExpansion = 100'000;    // nodes that aliases may add to one input
-inline constexpr size_t kKeyBytes = 1024;             // one key of a map
+inline constexpr size_t kDocumentBytes = 16u << 20;  // one JSON or YAML input
+inline constexpr size_t kDocumentDepth = 100;        // nesting of maps and lists
+inline constexpr size_t kDocumentNodes = 2'000'000;  // after expansion of aliases
+inline constexpr size_t kAliasExpansion = 100'000;   // nodes that aliases may add to one input
+inline constexpr size_t kKeyBytes = 1024;            // one key of a map
+
+// base/
+inline constexpr size_t kProcessOutputBytes = 64u << 20;  // standard output of a child
+inline constexpr size_t kProcessErrorBytes = 64u << 10;   // standard error of a child
+inline constexpr size_t kLogTextBytes = 16u << 10;        // one value in a log line
 
 // http/
 inline constexpr size_t kResponseBytes = 64u << 20;   // decoded body of a buffered answer

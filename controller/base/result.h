@@ -53,8 +53,8 @@ struct Error {
   ErrorClass cls = ErrorClass::kInternal;
   Outcome outcome = Outcome::kRejected;
   std::optional<std::chrono::milliseconds> retry_after;
-  std::string message;                 // for people; never holds a secret value
-  std::shared_ptr<const Error> cause;  // what lies below, if anything
+  std::string message;                        // for people; never holds a secret value
+  std::shared_ptr<const Error> cause;         // what lies below, if anything
   std::shared_ptr<const ErrorDetail> detail;  // of this error itself, not of its causes
 
   // The nearest detail of type T, here or among the causes; null where there is none.

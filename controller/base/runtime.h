@@ -39,7 +39,8 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual void RequestStop() = 0;
-  virtual void Join() = 0;  // waits without deadline; the owner has asked it to stop, or knows it ends
+  virtual void
+  Join() = 0;  // waits without deadline; the owner has asked it to stop, or knows it ends
   virtual bool Done() const = 0;
 };
 
@@ -49,7 +50,7 @@ class Runtime {
 
   virtual TimePoint Now() const = 0;
   virtual WallTime WallNow() const = 0;
-  virtual uint64_t Random() = 0;
+  virtual uint64_t Random() = 0;  // in production fit for keys and nonces
 
   // Runs `body` concurrently. `name` appears in logs and in the traces of the simulation. The token
   // is asked to stop when the Task is.

@@ -19,7 +19,7 @@ enum class EntryKind : unsigned char { kFile, kDirectory, kSymlink, kSubmodule }
 struct TreeEntry {
   std::string name;  // of this entry in its directory, without '/'
   EntryKind kind = EntryKind::kFile;
-  std::string id;    // hex; of a directory: of its listing, with everything below
+  std::string id;  // hex; of a directory: of its listing, with everything below
 };
 
 class Tree {
@@ -31,10 +31,6 @@ class Tree {
   virtual Result<std::vector<TreeEntry>> List(std::string_view directory) = 0;
   virtual Result<std::string> Read(std::string_view file) = 0;
 };
-
-// A directory on disk, for the CLI and for tests. Ids are content hashes.
-// The directory must exist; it is opened once and never left (openat, no symbolic links).
-class DirectoryTree;
 
 // Checks and normalises a path that came from outside: no "..", no absolute path, no empty or "."
 // component, no NUL, no ".git" component. "" and "." and "./" mean the root.
