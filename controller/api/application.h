@@ -18,7 +18,8 @@ namespace flotilla::api {
 struct Source {
   std::string repository;  // name of a Repository in the same namespace
   std::string path;        // "" or "." is the root
-  std::vector<std::string> include;  // globs over paths below `path`; empty: every YAML and JSON file
+  std::vector<std::string>
+      include;  // globs over paths below `path`; empty: every YAML and JSON file
   std::vector<std::string> exclude;  // win over include
   bool recurse = true;
   bool operator==(const Source&) const = default;
@@ -148,7 +149,7 @@ struct ReleaseStatus {
   std::string release_digest;
   std::string input_digest;
   std::string revision;
-  std::string rollout;              // name of the Rollout that brought it
+  std::string rollout;  // name of the Rollout that brought it
   std::optional<WallTime> since;
   bool operator==(const ReleaseStatus&) const = default;
 };

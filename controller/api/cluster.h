@@ -43,7 +43,7 @@ struct MetricsSource {
 };
 
 struct ClusterLimits {
-  int max_requests_in_flight = 64;  // upper bound of the adaptive window
+  int max_requests_in_flight = 64;         // upper bound of the adaptive window
   std::optional<int> requests_per_second;  // absent: the window alone decides
   Duration request_timeout = 10s;
   bool operator==(const ClusterLimits&) const = default;

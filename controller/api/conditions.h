@@ -26,7 +26,9 @@ struct Condition {
 };
 using Conditions = std::vector<Condition>;
 
-// The types that more than one kind has.
+// Types of conditions, by the kind that has them.
+namespace condition {
+// every kind with a status
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kReconciling = "Reconciling";  // absent means false
 inline constexpr std::string_view kStalled = "Stalled";          // absent means false
@@ -43,6 +45,7 @@ inline constexpr std::string_view kMetricsReachable = "MetricsReachable";
 inline constexpr std::string_view kVerified = "Verified";
 inline constexpr std::string_view kRolledBack = "RolledBack";
 inline constexpr std::string_view kSloRecovered = "SLORecovered";
+}  // namespace condition
 
 // Sets the condition `wanted.type`, adding it where it is missing. last_transition becomes `now`
 // (cut to seconds) when the status changes and stays otherwise, whatever `wanted` says.

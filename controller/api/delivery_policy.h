@@ -53,7 +53,8 @@ struct PublicKey {
 
 struct ImageRule {
   std::vector<std::string> images;  // globs over the reference without tag and digest
-  std::vector<PublicKey> public_keys;  // any one of them must have signed; empty: no signature asked
+  std::vector<PublicKey>
+      public_keys;  // any one of them must have signed; empty: no signature asked
   bool operator==(const ImageRule&) const = default;
 };
 
@@ -68,7 +69,7 @@ struct DeliveryPolicySpec {
   std::vector<std::string> application_namespaces;  // globs; on the hub
   std::vector<std::string> repositories;            // globs over normalised URLs
   LabelSelector cluster_selector;
-  std::vector<std::string> namespaces;  // globs; targets on members
+  std::vector<std::string> namespaces;     // globs; targets on members
   std::vector<KindPattern> cluster_kinds;  // cluster-scoped kinds that are allowed; none by default
   std::vector<KindPattern> denied_kinds;
   // Exactly one of service_account_name and controller_identity.

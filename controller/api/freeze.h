@@ -1,5 +1,5 @@
-// Freeze and ClusterFreeze: stop forward progress, with owner, reason and expiry (DESIGN section 2).
-// Rollbacks go on. `flotilla pause` creates a Freeze of one application, `resume` deletes it.
+// Freeze and ClusterFreeze: stop forward progress, with owner, reason and expiry (DESIGN section
+// 2). Rollbacks go on. `flotilla pause` creates a Freeze of one application, `resume` deletes it.
 #pragma once
 
 #include <optional>

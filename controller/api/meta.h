@@ -50,31 +50,42 @@ struct Meta {
 };
 
 struct KindInfo {
-  std::string_view kind;      // "Application"
-  std::string_view plural;    // "applications"
-  std::string_view singular;  // "application"
+  std::string_view kind;        // "Application"
+  std::string_view plural;      // "applications"
+  std::string_view singular;    // "application"
   std::string_view short_name;  // "" where the kind has none
   bool namespaced = true;
 };
 
 inline constexpr KindInfo kClusterKind{"Cluster", "clusters", "cluster", "fcl", false};
-inline constexpr KindInfo kRepositoryKind{"Repository", "repositories", "repository", "frepo", true};
-inline constexpr KindInfo kApplicationKind{"Application", "applications", "application", "fapp", true};
-inline constexpr KindInfo kRolloutPlanKind{"RolloutPlan", "rolloutplans", "rolloutplan", "fplan", true};
-inline constexpr KindInfo kServiceLevelObjectiveKind{"ServiceLevelObjective", "servicelevelobjectives",
-                                                     "servicelevelobjective", "fslo", true};
-inline constexpr KindInfo kDeliveryPolicyKind{"DeliveryPolicy", "deliverypolicies", "deliverypolicy",
-                                              "fpol", false};
+inline constexpr KindInfo kRepositoryKind{"Repository", "repositories", "repository", "frepo",
+                                          true};
+inline constexpr KindInfo kApplicationKind{"Application", "applications", "application", "fapp",
+                                           true};
+inline constexpr KindInfo kRolloutPlanKind{"RolloutPlan", "rolloutplans", "rolloutplan", "fplan",
+                                           true};
+inline constexpr KindInfo kServiceLevelObjectiveKind{
+    "ServiceLevelObjective", "servicelevelobjectives", "servicelevelobjective", "fslo", true};
+inline constexpr KindInfo kDeliveryPolicyKind{"DeliveryPolicy", "deliverypolicies",
+                                              "deliverypolicy", "fpol", false};
 inline constexpr KindInfo kRolloutKind{"Rollout", "rollouts", "rollout", "fro", true};
 inline constexpr KindInfo kRollbackKind{"Rollback", "rollbacks", "rollback", "frb", true};
 inline constexpr KindInfo kApprovalKind{"Approval", "approvals", "approval", "", true};
 inline constexpr KindInfo kFreezeKind{"Freeze", "freezes", "freeze", "", true};
-inline constexpr KindInfo kClusterFreezeKind{"ClusterFreeze", "clusterfreezes", "clusterfreeze", "", false};
+inline constexpr KindInfo kClusterFreezeKind{"ClusterFreeze", "clusterfreezes", "clusterfreeze", "",
+                                             false};
 
-inline constexpr const KindInfo* kKinds[] = {
-    &kApplicationKind,  &kApprovalKind,       &kClusterKind,    &kClusterFreezeKind,
-    &kDeliveryPolicyKind, &kFreezeKind,       &kRepositoryKind, &kRollbackKind,
-    &kRolloutKind,      &kRolloutPlanKind,    &kServiceLevelObjectiveKind};
+inline constexpr const KindInfo* kKinds[] = {&kApplicationKind,
+                                             &kApprovalKind,
+                                             &kClusterKind,
+                                             &kClusterFreezeKind,
+                                             &kDeliveryPolicyKind,
+                                             &kFreezeKind,
+                                             &kRepositoryKind,
+                                             &kRollbackKind,
+                                             &kRolloutKind,
+                                             &kRolloutPlanKind,
+                                             &kServiceLevelObjectiveKind};
 
 // An absolute number, or a percentage of a total: "25%" or 3.
 struct IntOrPercent {

@@ -18,15 +18,18 @@ inline constexpr std::string_view kArtifactKeySecret = "flotilla-artifact-key";
 
 // On objects that Flotilla writes to members.
 inline constexpr std::string_view kFenceAnnotation = "flotilla.dev/fence";
-inline constexpr std::string_view kApplicationAnnotation = "flotilla.dev/application";  // namespace/name
+inline constexpr std::string_view kApplicationAnnotation =
+    "flotilla.dev/application";  // namespace/name
 inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedByValue = "flotilla";
 
 // On objects that users write into Git; they change how one object is delivered.
-inline constexpr std::string_view kPruneAnnotation = "flotilla.dev/prune";      // BeforeApply | Disabled
-inline constexpr std::string_view kReplaceAnnotation = "flotilla.dev/replace";  // "true"
+inline constexpr std::string_view kPruneAnnotation =
+    "flotilla.dev/prune";  // BeforeApply | Disabled
+inline constexpr std::string_view kReplaceAnnotation = "flotilla.dev/replace";     // "true"
 inline constexpr std::string_view kSyncWaveAnnotation = "flotilla.dev/sync-wave";  // an integer
-inline constexpr std::string_view kDriftAnnotation = "flotilla.dev/drift";  // Enforce | Report | Ignore
+inline constexpr std::string_view kDriftAnnotation =
+    "flotilla.dev/drift";  // Enforce | Report | Ignore
 
 // On objects of our kinds.
 inline constexpr std::string_view kApplicationLabel = "flotilla.dev/application";
@@ -42,6 +45,7 @@ inline constexpr std::string_view kAllowDestructiveAnnotation = "flotilla.dev/al
 inline constexpr std::string_view kApplySetIdLabel = "applyset.kubernetes.io/id";
 inline constexpr std::string_view kApplySetPartOfLabel = "applyset.kubernetes.io/part-of";
 inline constexpr std::string_view kApplySetToolingAnnotation = "applyset.kubernetes.io/tooling";
-inline constexpr std::string_view kApplySetKindsAnnotation = "applyset.kubernetes.io/contains-group-kinds";
+inline constexpr std::string_view kApplySetKindsAnnotation =
+    "applyset.kubernetes.io/contains-group-kinds";
 
 }  // namespace flotilla::api

@@ -80,7 +80,7 @@ struct RollbackStatus {
   Conditions conditions;  // Ready, Reconciling, Stalled
   RollbackPhase phase = RollbackPhase::kPending;
   std::string message;
-  int64_t fence = 0;  // under which it writes: above spec.fence
+  int64_t fence = 0;                    // under which it writes: above spec.fence
   std::optional<RollbackEnd> resolved;  // what `to` came to mean
   ClusterCounts clusters;
   std::string diff_secret;  // dry-run: owned Secret with the redacted diff

@@ -186,7 +186,7 @@ struct RolloutStatus {
   StageCounts clusters;                      // over all stages
   std::vector<ClusterException> exceptions;  // the first kMaxClusterExceptions by stage and name
   int exceptions_total = 0;
-  std::vector<Evidence> evidence;  // at most kMaxClusterExceptions
+  std::vector<Evidence> evidence;     // at most kMaxClusterExceptions
   std::vector<std::string> deferred;  // objects verified only after the barrier that enables them
   std::string rollback;               // name of the Rollback that ended this run
   std::optional<Timeline> timeline;   // of that rollback

@@ -26,14 +26,15 @@ const char* ToString(UnmatchedClusters unmatched);
 struct Stage {
   std::string name;
   LabelSelector cluster_selector;  // empty: every cluster that no earlier stage took
-  // The most clusters that the stage takes; absent: all that match. The rest stays for later stages.
+  // The most clusters that the stage takes; absent: all that match. The rest stays for later
+  // stages.
   std::optional<IntOrPercent> max_clusters;
   IntOrPercent max_concurrency = Percent(50);  // clusters being changed at once; at least one
   IntOrPercent max_failures = Count(0);        // beyond which the rollout pauses
-  Duration hot = 1min;    // each cluster: healthy and without a breach for that long
-  Duration bake = 5min;   // after the last cluster passed, before the next stage
-  bool require_approval = false;    // before the stage starts
-  Duration deadline = 10min;        // per cluster, from first write to healthy
+  Duration hot = 1min;            // each cluster: healthy and without a breach for that long
+  Duration bake = 5min;           // after the last cluster passed, before the next stage
+  bool require_approval = false;  // before the stage starts
+  Duration deadline = 10min;      // per cluster, from first write to healthy
   std::optional<OfflinePolicy> offline_policy;  // absent: Skip for Intermittent, Wait for Always
 
   OfflinePolicy OfflinePolicyFor(Connectivity connectivity) const;

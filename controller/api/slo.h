@@ -25,7 +25,8 @@ bool Holds(double value, Comparison op, double bound);
 // fresh sample for which it does not.
 struct Objective {
   std::string name;
-  std::string query;  // PromQL: a scalar or a vector of one element; {{app}} and {{cluster}} are replaced
+  std::string
+      query;  // PromQL: a scalar or a vector of one element; {{app}} and {{cluster}} are replaced
   Comparison op = Comparison::kLess;
   double value = 0;
   std::string fresh_by;  // instant selector of a series that the query reads; "": the query itself
