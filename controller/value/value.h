@@ -92,7 +92,7 @@ class Ref {
   ItemRange Items() const;      // for (Ref item : list.Items())
   MemberRange Members() const;  // for (auto [key, value] : map.Members())
 
-  // Deep equality. Maps compare without regard to order; 1 (int) equals 1 (uint) but not 1.0.
+  // Deep equality, in the time of one walk. Maps compare without regard to order; 1 (int) equals 1 (uint) but not 1.0.
   friend bool operator==(Ref a, Ref b);
 
   const internal::Node* node() const { return node_; }
@@ -135,14 +135,16 @@ class Value {
   Value(std::nullptr_t);
   Value(bool boolean);
   Value(int integer) : Value(static_cast<int64_t>(integer)) {}
+  Value(unsigned integer) : Value(static_cast<int64_t>(integer)) {}
   Value(int64_t integer);
-  Value(uint64_t integer);
-  Value(double real);
+  Value(uint64_t integer);  // kUint only above the range of int64
+  Value(double real);       // NaN and infinities, which JSON lacks, become null
   Value(std::string_view text);
   Value(const std::string& text) : Value(std::string_view(text)) {}
   Value(const char* text) : Value(std::string_view(text)) {}
 
-  // Builds from parts, which are shared, not copied. Absent members and items are left out.
+  // Builds from parts, which are shared, not copied. Absent members and items are left out; of
+  // equal keys the last value counts, at the place of the first.
   static Value Map(std::initializer_list<std::pair<std::string_view, Value>> members);
   static Value Map(const std::vector<std::pair<std::string, Value>>& members);
   static Value List(std::initializer_list<Value> items);
@@ -197,14 +199,20 @@ Ref Find(Ref tree, const Path& path);
 class Edited {
  public:
   explicit Edited(Value original) : value_(std::move(original)) {}
+  Edited(Edited&&) = default;
+  Edited& operator=(Edited&&) = default;
   // Makes the maps on the way where they are absent or null; an existing key keeps its place, a new one comes last.
   // A list index must exist, or be the size of the list (append). An impossible path changes nothing.
+  // Setting to absent removes.
   Edited& Set(const Path& path, const Value& value);
   Edited& Remove(const Path& path);  // nothing happens where it does not exist
-  Value Done() { return std::move(value_); }
+  Value Done();
 
  private:
+  internal::Arena& arena();
+
   Value value_;
+  std::shared_ptr<internal::Arena> arena_;  // of the new nodes; one for all edits
 };
 
 }  // namespace flotilla::value
