@@ -8,8 +8,9 @@
 //   "1.2 - 1.4.5" >=1.2.0 <=1.4.5                               both ends included
 //   "a b" or "a, b"                                             both hold
 //   "a || b"                                                    one holds
-// A version with a pre-release matches only comparisons that name a pre-release themselves
-// (">=1.0.0-0"). Pure functions; no locale, no exceptions.
+// Also accepted: "=>" "=<" "~>", a leading "v". A version with a pre-release matches only comparisons
+// that name a pre-release themselves (">=1.0.0-0"). Unlike there, "~0.0.0" means <0.1.0 and "^*" means
+// any version, as their documentation has it. Pure functions; no locale, no exceptions.
 #pragma once
 
 #include <compare>
@@ -47,15 +48,18 @@ class VersionRange {
   bool Contains(const Version& version) const;
 
  private:
-  enum class Operator : unsigned char { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual };
-  struct Comparison {
-    Operator op;
-    Version version;
-    bool prerelease;  // the person wrote a pre-release: versions with one may match
+  // What one comparison accepts: versions from `low` to `high`, or all others where negated.
+  struct Span {
+    std::optional<Version> low;
+    std::optional<Version> high;
+    bool low_open = false;     // `low` itself does not match
+    bool high_open = false;    // `high` itself does not match
+    bool negated = false;
+    bool prereleases = false;  // versions with a pre-release may match
   };
-  struct Builder;
-  // One of these must hold, with all of its comparisons; none: never.
-  std::vector<std::vector<Comparison>> alternatives_;
+  static Result<Span> ParseComparison(std::string_view op, std::string_view version);
+  // One of these must hold, with all of its spans.
+  std::vector<std::vector<Span>> alternatives_;
 };
 
 }  // namespace flotilla::git
