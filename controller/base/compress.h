@@ -12,8 +12,9 @@ namespace flotilla {
 // libzstd provided).
 std::string Compress(std::string_view bytes, int level = 3);
 
-// Invalid where the input is not exactly one whole frame or expands to more than `limit` bytes. No
-// more than `limit` is ever allocated for the output, whatever the frame claims.
+// Invalid where the input is not exactly one whole frame that states its size, or expands to more
+// than `limit` bytes. No more than `limit` is ever allocated for the output, whatever the frame
+// claims.
 Result<std::string> Decompress(std::string_view frame, size_t limit);
 
 }  // namespace flotilla

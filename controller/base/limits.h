@@ -34,15 +34,15 @@ inline constexpr size_t kObjectsPerApplication = 20'000;
 // kube/
 inline constexpr size_t kObjectBytes = 1536u << 10;  // etcd's request limit
 inline constexpr size_t kListPage = 500;
-inline constexpr size_t kWindowQueue = 100'000;          // requests that wait for one cluster
-inline constexpr size_t kWatchBuffer = 1u << 20;         // unparsed bytes of one watch, then it pauses
-inline constexpr size_t kStatusBytes = 256u << 10;       // of an error's body that is looked at
+inline constexpr size_t kWindowQueue = 100'000;     // requests that wait for one cluster
+inline constexpr size_t kWatchBuffer = 1u << 20;    // unparsed bytes of one watch, then it pauses
+inline constexpr size_t kStatusBytes = 256u << 10;  // of an error's body that is looked at
 inline constexpr size_t kStatusCauses = 100;
-inline constexpr size_t kApiResources = 20'000;          // that one server may announce
+inline constexpr size_t kApiResources = 20'000;  // that one server may announce
 inline constexpr size_t kInventoryChunkBytes = 900u << 10;
 inline constexpr size_t kInventoryChunks = 64;
-inline constexpr size_t kInventoryBytes = 32u << 20;     // decompressed
-inline constexpr size_t kCredentialFileBytes = 1u << 20; // a token, certificate or kubeconfig
-inline constexpr size_t kExecOutputBytes = 1u << 20;     // of a credential plugin
+inline constexpr size_t kInventoryBytes = 32u << 20;      // decompressed
+inline constexpr size_t kCredentialFileBytes = 1u << 20;  // a token, certificate or kubeconfig
+inline constexpr size_t kExecOutputBytes = 1u << 20;      // of a credential plugin
 
 }  // namespace flotilla::limits

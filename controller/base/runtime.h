@@ -75,6 +75,8 @@ class Mutex {
 
   // How many Mutexes the calling thread holds.
   static int HeldByThisThread();
+  // Aborts, naming the wait, where the calling thread holds any: every wait begins with it.
+  static void AbortIfHeld(const char* wait);
 
  private:
   std::mutex mutex_;

@@ -28,7 +28,7 @@ class ThreadRuntime final : public Runtime {
 
  private:
   class Pool;
-  std::shared_ptr<Pool> pool_;
+  std::unique_ptr<Pool> pool_;
 };
 
 }  // namespace flotilla

@@ -81,9 +81,12 @@ class Network {
   // Breaks the streams that are open between the two.
   void CutStreams(std::string_view from, std::string_view origin);
 
-  // Asked for every request; nullopt leaves it to the link. Delays it by `*delay` on its way there
-  // where that is set.
-  using Intercept = std::function<std::optional<Fault>(const Sent& sent, Duration* delay)>;
+  // Asked for every request; nullopt leaves it to the link.
+  struct Decision {
+    Fault fault = Fault::kNone;
+    Duration delay{0};  // on its way there, besides the latency
+  };
+  using Intercept = std::function<std::optional<Decision>(const Sent& sent)>;
   void SetIntercept(Intercept intercept);
 
   // How many requests were sent, or executed by a handler, since the last ResetCounts. Empty origin
