@@ -60,6 +60,8 @@ struct Field {
   const Type* type = nullptr;
   bool required = false;
   bool nullable = false;
+  bool omit_zero = false;     // servers leave it out when it is "", 0, false or empty
+  bool always = false;        // servers write it even then
   bool patch_merge = false;        // x-kubernetes-patch-strategy: merge
   bool patch_retain_keys = false;  // ... retainKeys
   std::string_view patch_merge_key;
