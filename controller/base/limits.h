@@ -25,6 +25,20 @@ inline constexpr size_t kWatchLineBytes = 16u << 20;  // one watch event
 inline constexpr size_t kServerBodyBytes = 8u << 20;
 inline constexpr size_t kServerConnections = 1024;
 
+// git/
+inline constexpr size_t kGitPackBytes = 1u << 30;      // one download
+inline constexpr size_t kGitPackObjects = 10'000'000;       // in one download
+inline constexpr size_t kGitObjectBytes = 64u << 20;        // one object, unpacked
+inline constexpr size_t kGitPushBytes = 64u << 20;          // one pack that we send
+inline constexpr size_t kGitRefs = 1'000'000;               // that one remote may announce
+inline constexpr size_t kGitTreeEntries = 100'000;          // of one directory
+inline constexpr size_t kGitPacks = 20;                     // in one mirror, then it is cloned anew
+inline constexpr size_t kGitLogCommits = 1'000;             // of one Log
+inline constexpr size_t kGitWindowBytes = 32u << 20;        // mapped at once of one pack
+inline constexpr size_t kGitMappedBytes = 256u << 20;       // mapped of all packs
+inline constexpr size_t kGitCacheBytes = 16u << 20;         // parsed objects of all repositories
+inline constexpr size_t kGitReadAhead = 1u << 20;           // received and not yet indexed
+
 // render/
 inline constexpr size_t kSourceFileBytes = 8u << 20;
 inline constexpr size_t kSourceFiles = 20'000;

@@ -63,8 +63,11 @@ void LogField::AppendTo(std::string& line) const {
     void operator()(int64_t value) const { fmt::format_to(out, "{}", value); }
     void operator()(uint64_t value) const { fmt::format_to(out, "{}", value); }
     void operator()(double value) const {
-      // JSON has no NaN and no infinity.
-      fmt::format_to(out, std::isfinite(value) ? "{}" : "\"{}\"", value);
+      if (std::isfinite(value)) {
+        fmt::format_to(out, "{}", value);
+      } else {
+        fmt::format_to(out, "\"{}\"", value);  // JSON has no NaN and no infinity
+      }
     }
     void operator()(std::string_view value) const { AppendText(line, value); }
     void operator()(Duration value) const { AppendJsonString(line, FormatDuration(value)); }
