@@ -1,0 +1,67 @@
+// How the delivery machine is cut into files: forward.cc (prepare, validate, stages), rollback.cc,
+// converge.cc (clusters outside a run). Private to deliver/.
+//
+// An event handler only notes what happened; Advance, run after every event, then does all that is
+// possible in the new state. So a step that was not possible when its event came (frozen, offline,
+// waiting) needs no memory of its own.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "deliver/machine.h"
+
+namespace flotilla::deliver {
+
+struct Context {
+  AppState& state;
+  const Moment& now;
+  const FleetView& fleet;
+  Commands& commands;
+
+  template <typename C>
+  void Do(C command) {
+    commands.emplace_back(std::move(command));
+  }
+  template <typename... Args>
+  void Inform(const char* reason, fmt::format_string<Args...> format, Args&&... args) {
+    Do(Say{false, reason, fmt::format(format, std::forward<Args>(args)...)});
+  }
+  template <typename... Args>
+  void Warn(const char* reason, fmt::format_string<Args...> format, Args&&... args) {
+    Do(Say{true, reason, fmt::format(format, std::forward<Args>(args)...)});
+  }
+  bool Reachable(const std::string& cluster) const {
+    auto it = fleet.clusters.find(cluster);
+    return it != fleet.clusters.end() && it->second.reachable && !it->second.suspended;
+  }
+};
+
+// forward.cc
+void StartPrepare(Context& ctx);
+void Consider(Context& ctx, PreparedRelease prepared);
+void AdvanceRun(Context& ctx);
+bool RunIsActive(const AppState& state);  // a run that still moves, or could
+
+// rollback.cc
+void RequestRollback(Context& ctx, const char* cause, std::string reason,
+                     std::vector<Evidence> evidence);
+void OnRollbackSeen(Context& ctx, const RollbackSeen& seen);
+void OnRollbackReleased(Context& ctx, const RollbackReleased& released);
+void AdvanceRollback(Context& ctx);
+bool RollbackIsActive(const AppState& state);
+
+// converge.cc
+void Converge(Context& ctx, const std::string& cluster, const std::string& why);
+void OnHeldSeen(Context& ctx, const HeldSeen& held);
+void OnDrifted(Context& ctx, const Drifted& drifted);
+void AdvanceConvergence(Context& ctx);
+
+ClusterRun* FindCluster(std::vector<ClusterRun>& clusters, const std::string& name);
+void Enter(ClusterRun& cluster, ClusterPhase phase, const Moment& now, std::string message = {});
+
+// How long to wait before attempt `attempts` + 1 of something that failed for a passing reason.
+Duration BackOff(int attempts, const Error& error);
+
+}  // namespace flotilla::deliver
