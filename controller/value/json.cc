@@ -31,12 +31,13 @@ class JsonParser {
 
   Result<Value> Run() {
     if (text_.size() > limits::kDocumentBytes) {
-      return Fail(ErrorClass::kInvalid, "the JSON document has {} bytes, more than the limit of {}",
-                  text_.size(), limits::kDocumentBytes);
+      return internal::ParseFailure(
+          {}, fmt::format("the JSON text has {} bytes, more than the limit of {}", text_.size(),
+                          limits::kDocumentBytes));
     }
     if (size_t bad = internal::FindInvalidUtf8(text_); bad != std::string_view::npos) {
-      return Fail(ErrorClass::kInvalid, "{}: the text is not valid UTF-8",
-                  internal::PlaceOf(text_, bad));
+      return internal::ParseFailure(internal::PositionOf(text_, bad),
+                                    "the text is not valid UTF-8");
     }
     Node root;
     if (ParseValue(root, 0)) {
@@ -45,8 +46,7 @@ class JsonParser {
     }
     if (problem_) {
       auto offset = static_cast<size_t>(problem_at_ - text_.data());
-      return Fail(ErrorClass::kInvalid, "{}: {}{}", internal::PlaceOf(text_, offset), problem_,
-                  detail_);
+      return internal::ParseFailure(internal::PositionOf(text_, offset), problem_ + detail_);
     }
     Node* kept = arena_->Array<Node>(1);
     *kept = root;

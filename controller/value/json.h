@@ -2,13 +2,14 @@
 //
 // Integers without fraction and exponent become int64, or uint64 above its range, or double beyond;
 // everything else is a double. Duplicate keys are an error. Depth, bytes and nodes are limited
-// (base/limits.h). Errors name line and column.
+// (base/limits.h). An error reads "line 3, column 5: ..." and carries a ParseProblem.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "value/position.h"
 #include "value/value.h"
 
 namespace flotilla::value {

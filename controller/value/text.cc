@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace flotilla::value::internal {
@@ -63,13 +64,25 @@ void AppendUtf8(uint32_t code_point, std::string& out) {
   }
 }
 
-std::string PlaceOf(std::string_view text, size_t offset) {
+Position PositionOf(std::string_view text, size_t offset) {
   std::string_view before = text.substr(0, offset);
   auto line = std::count(before.begin(), before.end(), '\n') + 1;
   size_t start = before.rfind('\n');
   std::string_view row = start == std::string_view::npos ? before : before.substr(start + 1);
   auto column = std::count_if(row.begin(), row.end(), [](char c) { return (c & 0xC0) != 0x80; }) + 1;
-  return "line " + std::to_string(line) + ", column " + std::to_string(column);
+  return {static_cast<uint32_t>(line), static_cast<uint32_t>(column)};
+}
+
+tl::unexpected<Error> ParseFailure(Position position, std::string problem) {
+  auto failure = position.line == 0
+                     ? Fail(ErrorClass::kInvalid, "{}", problem)
+                     : Fail(ErrorClass::kInvalid, "line {}, column {}: {}", position.line,
+                            position.column, problem);
+  auto detail = std::make_shared<ParseProblem>();
+  detail->position = position;
+  detail->problem = std::move(problem);
+  failure.value().detail = std::move(detail);
+  return failure;
 }
 
 void AppendDouble(double real, std::string& out) {

@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "value/arena.h"
+#include "value/position.h"
 
 namespace flotilla::value::internal {
 
@@ -17,8 +19,10 @@ size_t FindInvalidUtf8(std::string_view text);
 
 void AppendUtf8(uint32_t code_point, std::string& out);
 
-// "line 3, column 5" of the byte at `offset`; columns count characters.
-std::string PlaceOf(std::string_view text, size_t offset);
+Position PositionOf(std::string_view text, size_t offset);
+
+// "line 3, column 5: `problem`", with the detail.
+tl::unexpected<Error> ParseFailure(Position position, std::string problem);
 
 // As Go's encoding/json writes a float64: shortest digits that read back equal, 'e' notation below
 // 1e-6 and from 1e21 on, no padded exponent.

@@ -1,37 +1,37 @@
 // YAML in and out of value trees, with the typing rules that kubectl, Helm and Flux users know
 // (go-yaml v2 through sigs.k8s.io/yaml): YAML 1.1 booleans, Go's integer notations, merge keys,
-// timestamps kept as text. Stricter than they are in one point: a duplicate key is an error.
+// timestamps kept as text. Stricter than they are where they lose something silently: a duplicate
+// key is an error, and so is a number that JSON cannot express (.nan, .inf).
 //
 // The parser is libyaml's; composing, typing, anchors and limits (bytes, depth, nodes, alias
-// expansion) are ours.
+// expansion) are ours. An alias costs no memory: it shares the nodes of its anchor.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
+#include "value/position.h"
 #include "value/value.h"
 
 namespace flotilla::value {
 
-struct Position {
-  uint32_t line = 0;  // from 1
-  uint32_t column = 0;
-};
-
 struct Document {
   Value value;
   Position start;
-  // Where each node began, by its address: a side table, for messages.
-  std::unordered_map<const internal::Node*, Position> positions;
-  // The position of `path`, or of its nearest ancestor that has one.
+
+  // The position of `path`, or of its nearest ancestor that the text itself has (not through an
+  // alias or merge key). Reads the text again: for messages.
   Position Where(const Path& path) const;
+
+  std::shared_ptr<const std::string> text;  // the whole stream, shared by its documents
+  size_t index = 0;                         // of the document in it, empty ones counted
 };
 
-// Every document of a stream; empty documents are left out. An error reads "line 3, column 5: ...".
+// Every document of a stream; empty documents are left out. An error reads "line 3, column 5: ..."
+// and carries a ParseProblem.
 Result<std::vector<Document>> ParseYaml(std::string_view text);
 
 // One document without "---", maps in the order of the tree, strings quoted where go-yaml would.
