@@ -29,7 +29,7 @@ class Credentials {
   virtual ~Credentials() = default;
   // Null where Refresh must run first. Never blocks.
   virtual std::shared_ptr<const Proof> Current() = 0;
-  // Blocks, within the deadline of the source (files: none; exec plugins: limits.h).
+  // Blocks: reads files, or runs a plugin for at most a minute.
   virtual Result<std::shared_ptr<const Proof>> Refresh(std::stop_token stop) = 0;
   // The server answered 401 to this proof. True where another Refresh may help.
   virtual bool Refused(const std::shared_ptr<const Proof>& proof) = 0;

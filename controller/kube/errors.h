@@ -101,7 +101,9 @@ struct AnswerContext {
   bool dry_run = false;
   // The same apply was refused with a 500 without reason before, for real or dry.
   bool repeated = false;
-  std::string target;  // how messages name what was asked for: "Deployment.apps web/frontend"
+  // What was sent may be secret: a server's words about its content are withheld.
+  bool sensitive = false;
+  std::string_view target;  // how messages name what was asked for: "Deployment.apps web/frontend"
 };
 
 // The Error for an answer with status >= 400 (or an ERROR event of a watch, with the code of its

@@ -17,16 +17,16 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "base/work_queue.h"
 #include "kube/client.h"
 #include "kube/resource.h"
-#include "kube/retry.h"
 #include "value/value.h"
 
 namespace flotilla::kube {
 
 struct ReflectorOptions {
   bool watch_list = true;  // try sendInitialEvents first
-  RetryPolicy retry{.base = 800ms, .cap = 30s};
+  BackOff back_off{.base = 800ms, .cap = 30s};
   Duration healthy_after = 120s;  // a watch that lived that long resets the back-off
 };
 

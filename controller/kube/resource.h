@@ -5,6 +5,7 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,8 +102,5 @@ std::string CollectionPath(const GroupVersionResource& gvr, std::string_view ns)
 // ".../deployments/frontend", ".../deployments/frontend/status".
 std::string ObjectPath(const GroupVersionResource& gvr, const ObjectKey& key,
                        std::string_view subresource = {});
-
-// Percent-encodes everything but RFC 3986's unreserved characters.
-std::string PercentEncode(std::string_view text);
 
 }  // namespace flotilla::kube
