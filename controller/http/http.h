@@ -38,13 +38,13 @@ std::string_view Find(const Headers& headers, std::string_view name);
 // requests; connections are pooled per Transport. Rotation of a certificate is a new Transport.
 // PEM is held in memory and never written to a file.
 struct Transport {
-  std::string ca_pem;          // empty: the system's certificate authorities
-  std::string client_cert_pem; // empty: none
+  std::string ca_pem;           // empty: the system's certificate authorities
+  std::string client_cert_pem;  // empty: none
   std::string client_key_pem;
-  std::string server_name;     // verified instead of the URL's host where not empty
-  std::string proxy_url;       // empty: none; the environment is never consulted
+  std::string server_name;  // verified instead of the URL's host where not empty
+  std::string proxy_url;    // empty: none; the environment is never consulted
   bool insecure_skip_verify = false;
-  int max_connections = 64;    // for unary requests; streams have connections of their own
+  int max_connections = 64;  // for unary requests; streams have connections of their own
 };
 
 struct Request {
@@ -52,7 +52,7 @@ struct Request {
   std::string url;  // absolute: http or https
   Headers headers;
   std::string body;
-  TimePoint deadline = kForever;  // for the whole exchange; required for Send
+  TimePoint deadline = kForever;               // for the whole exchange; required for Send
   std::shared_ptr<const Transport> transport;  // null: defaults
 };
 
@@ -87,8 +87,9 @@ class HttpClient {
   // Every HTTP status is an answer, not an error.
   virtual void Send(Request request, std::stop_token stop, OnDone on_done) = 0;
 
-  // A long answer, read as it comes. `idle` is the longest silence between bytes; the deadline of the request
-  // covers only the time until the head. Uses a connection that no unary request shares.
+  // A long answer, read as it comes. `idle` is the longest silence between bytes; the deadline of
+  // the request covers only the time until the head. Uses a connection that no unary request
+  // shares.
   virtual std::unique_ptr<Stream> Open(Request request, Duration idle, StreamEvents events) = 0;
 };
 

@@ -27,12 +27,14 @@ struct ServerRequest {
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
-  // False when the peer is gone, or has not read for so long that the buffer (1 MiB) is full: end then.
+  // False when the peer is gone, or has not read for so long that the buffer (1 MiB) is full: end
+  // then.
   virtual bool Write(std::string_view data) = 0;
 };
 
-// An answer is a whole one (`stream` empty), or head first and then what `stream` writes: it is called once
-// with the writer, must not block, and keeps the writer for as long as it has something to say.
+// An answer is a whole one (`stream` empty), or head first and then what `stream` writes: it is
+// called once with the writer, must not block, and keeps the writer for as long as it has something
+// to say.
 struct ServerResponse {
   int status = 200;
   Headers headers;
@@ -45,11 +47,11 @@ using Handler = std::function<ServerResponse(const ServerRequest&)>;
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: any free one
+  uint16_t port = 0;            // 0: any free one
   std::string certificate_pem;  // empty: plain HTTP
   std::string key_pem;
-  std::string client_ca_pem;    // where set, clients may present a certificate of it
-  int threads = 4;              // that run handlers
+  std::string client_ca_pem;  // where set, clients may present a certificate of it
+  int threads = 4;            // that run handlers
 };
 
 class HttpServer {
@@ -58,6 +60,8 @@ class HttpServer {
   virtual uint16_t port() const = 0;
 };
 
-Result<std::unique_ptr<HttpServer>> Serve(ServerOptions options, Handler handler);
+// Unavailable where the address cannot be bound, Invalid where certificate, key or authority cannot
+// be read. `runtime` runs the server's threads and must outlive it.
+Result<std::unique_ptr<HttpServer>> Serve(Runtime& runtime, ServerOptions options, Handler handler);
 
 }  // namespace flotilla::http
