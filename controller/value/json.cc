@@ -4,6 +4,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/limits.h"
@@ -17,6 +18,33 @@ using internal::Member;
 using internal::Node;
 
 namespace {
+
+constexpr uint64_t kOnes = 0x0101010101010101u;
+constexpr uint64_t kHighs = 0x8080808080808080u;
+
+// The high bit of each byte below 0x20, of '"' and of '\\'; exact up to the first that is found.
+uint64_t SpecialBytes(uint64_t eight) {
+  uint64_t quote = eight ^ (kOnes * '"');
+  uint64_t slash = eight ^ (kOnes * '\\');
+  return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) |
+          ((eight - kOnes * 0x20) & ~eight)) & kHighs;
+}
+
+// The first byte from `at` on that JSON escapes or that is not ASCII, or the end.
+size_t FindSpecial(std::string_view text, size_t at) {
+  for (; at + 8 <= text.size(); at += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, text.data() + at, 8);
+    if (uint64_t found = SpecialBytes(eight) | (eight & kHighs)) {
+      return at + static_cast<size_t>(std::countr_zero(found)) / 8;
+    }
+  }
+  for (; at < text.size(); ++at) {
+    auto c = static_cast<unsigned char>(text[at]);
+    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
+  }
+  return at;
+}
 
 // Recursive descent. Children gather on two stacks and move to the arena when their container
 // closes, so that they lie side by side there.
@@ -195,20 +223,13 @@ class JsonParser {
   // To the next quote, backslash or control character.
   void SkipPlain() {
     static_assert(std::endian::native == std::endian::little);
-    constexpr uint64_t kOnes = 0x0101010101010101u;
-    constexpr uint64_t kHighs = 0x8080808080808080u;
-    while (end_ - at_ >= 8) {
+    for (; end_ - at_ >= 8; at_ += 8) {
       uint64_t eight;
       std::memcpy(&eight, at_, 8);
-      uint64_t quote = eight ^ (kOnes * '"');
-      uint64_t slash = eight ^ (kOnes * '\\');
-      uint64_t found = (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) |
-                        ((eight - kOnes * 0x20) & ~eight)) & kHighs;
-      if (found) {
+      if (uint64_t found = SpecialBytes(eight)) {
         at_ += std::countr_zero(found) / 8;
         return;
       }
-      at_ += 8;
     }
     while (at_ != end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) {
       ++at_;
@@ -329,13 +350,28 @@ class JsonParser {
 
 void AppendString(std::string_view text, std::string& out) {
   static constexpr char kHex[] = "0123456789abcdef";
+  std::string repaired;
+  bool checked = false;
   out += '"';
-  size_t done = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, done, i - done);
-    done = i + 1;
+  for (size_t i = 0;;) {
+    size_t end = FindSpecial(text, i);
+    out.append(text, i, end - i);
+    if (end == text.size()) break;
+    auto c = static_cast<unsigned char>(text[end]);
+    if (c >= 0x80) {  // the rest is not ASCII: it has to be UTF-8
+      bool check = !std::exchange(checked, true);
+      if (check && internal::FindInvalidUtf8(text.substr(end)) != text.npos) {
+        repaired = internal::WithReplacedInvalidUtf8(text.substr(end));
+        text = repaired;
+        i = 0;
+        continue;
+      }
+      i = end;
+      while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) ++i;
+      out.append(text, end, i - end);
+      continue;
+    }
+    i = end + 1;
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;
@@ -350,7 +386,6 @@ void AppendString(std::string_view text, std::string& out) {
         out += kHex[c & 15];
     }
   }
-  out.append(text, done);
   out += '"';
 }
 

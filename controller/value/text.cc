@@ -45,6 +45,17 @@ size_t FindInvalidUtf8(std::string_view text) {
   return std::string_view::npos;
 }
 
+std::string WithReplacedInvalidUtf8(std::string_view text) {
+  std::string out;
+  for (;;) {
+    size_t bad = FindInvalidUtf8(text);
+    out.append(text.substr(0, bad));
+    if (bad == std::string_view::npos) return out;
+    out += "\xEF\xBF\xBD";
+    text.remove_prefix(bad + 1);
+  }
+}
+
 void AppendUtf8(uint32_t code_point, std::string& out) {
   auto put = [&](uint32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
   if (code_point < 0x80) {

@@ -17,6 +17,9 @@ namespace flotilla::value::internal {
 // overlong forms), or npos.
 size_t FindInvalidUtf8(std::string_view text);
 
+// Each byte that FindInvalidUtf8 would stop at, as U+FFFD.
+std::string WithReplacedInvalidUtf8(std::string_view text);
+
 void AppendUtf8(uint32_t code_point, std::string& out);
 
 Position PositionOf(std::string_view text, size_t offset);
