@@ -55,8 +55,8 @@ http::Headers ToHeaders(const Impersonation& impersonation);
 struct Access {
   std::string base_url;  // "https://10.0.0.1:6443", possibly with a path; no trailing slash
   std::shared_ptr<Credentials> credentials;
-  Impersonation impersonation;     // of every request that names no other
-  std::string default_namespace;   // "default" where nothing says otherwise
+  Impersonation impersonation;    // of every request that names no other
+  std::string default_namespace;  // "default" where nothing says otherwise
 };
 
 }  // namespace flotilla::kube

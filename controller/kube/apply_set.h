@@ -6,9 +6,9 @@
 // decides what may be pruned. Encoding and decoding are pure; operate/ swaps parents by
 // resourceVersion.
 //
-// The inventory is zstd-compressed JSON in binaryData. A ConfigMap takes 1 MiB, so beyond 900 KiB the
-// rest is in further ConfigMaps, named by their content: they are written before the parent that
-// names them, and removed after no parent names them any more.
+// The inventory is zstd-compressed JSON in binaryData. A ConfigMap takes 1 MiB, so beyond 900 KiB
+// the rest is in further ConfigMaps, named by their content: they are written before the parent
+// that names them, and removed after no parent names them any more.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,9 @@
 
 namespace flotilla::kube {
 
-inline constexpr const char* kApplySetId = "applyset.kubernetes.io/id";             // label of parents
-inline constexpr const char* kApplySetPartOf = "applyset.kubernetes.io/part-of";    // label of members
+inline constexpr const char* kApplySetId = "applyset.kubernetes.io/id";  // label of parents
+inline constexpr const char* kApplySetPartOf =
+    "applyset.kubernetes.io/part-of";  // label of members
 inline constexpr const char* kApplySetTooling = "applyset.kubernetes.io/tooling";
 inline constexpr const char* kApplySetGroupKinds = "applyset.kubernetes.io/contains-group-kinds";
 inline constexpr const char* kApplySetNamespaces = "applyset.kubernetes.io/additional-namespaces";
@@ -59,11 +60,11 @@ struct Parent {
   std::string application_ns;
   std::string application;
   int64_t fence = 0;
-  std::string target_digest;      // of the release that is being, or was, applied
-  std::string phase;              // of operate/: "Applying", "Applied", ...
+  std::string target_digest;  // of the release that is being, or was, applied
+  std::string phase;          // of operate/: "Applying", "Applied", ...
   std::optional<WallTime> applied_at;
-  std::set<GroupKind> group_kinds;       // at least those of the inventory
-  std::vector<InventoryEntry> inventory; // sorted by id
+  std::set<GroupKind> group_kinds;        // at least those of the inventory
+  std::vector<InventoryEntry> inventory;  // sorted by id
   // Of the stored object; empty before it exists.
   std::string uid;
   std::string resource_version;
@@ -86,8 +87,8 @@ struct ParentHead {
   std::string sha256;       // of all of them, hex
 };
 Result<ParentHead> DecodeHead(value::Ref config_map);
-// `chunks`: the ConfigMaps that head.parent.chunks names, in order. Invalid where bytes are missing,
-// damaged, or beyond the limits of base/limits.h.
+// `chunks`: the ConfigMaps that head.parent.chunks names, in order. Invalid where bytes are
+// missing, damaged, or beyond the limits of base/limits.h.
 Result<Parent> Decode(ParentHead head, const std::vector<value::Value>& chunks);
 
 }  // namespace flotilla::kube

@@ -82,8 +82,8 @@ std::string WriteKubeconfig(const Kubeconfig& config);
 // What turning a configuration into credentials may use.
 struct AccessSources {
   Runtime* runtime = nullptr;
-  Disk* disk = nullptr;              // rooted at "/"; null: files are refused
-  ProcessRunner* process = nullptr;  // null: exec plugins are refused
+  Disk* disk = nullptr;                   // rooted at "/"; null: files are refused
+  ProcessRunner* process = nullptr;       // null: exec plugins are refused
   std::vector<std::string> allowed_exec;  // names or absolute paths; "*" allows any
 };
 

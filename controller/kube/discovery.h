@@ -2,8 +2,8 @@
 //
 // Aggregated discovery (v2, v2beta1: two requests), with the group-by-group form for servers or
 // extension APIs that lack it. Cached until a kind is asked for that is not there: then it is read
-// again, at most once in kDiscoveryPause, since a kind that somebody misspelt must not cost a request
-// per object.
+// again, at most once in kDiscoveryPause, since a kind that somebody misspelt must not cost a
+// request per object.
 #pragma once
 
 #include <map>
@@ -35,8 +35,8 @@ class ResourceMap {
   // In the version that the server prefers.
   const ApiResource* Find(const GroupKind& kind) const;
   const ApiResource* Find(const GroupVersionResource& gvr) const;
-  // By plural, singular, short name or kind, with or without ".group" ("deploy", "rollouts.flotilla.dev"),
-  // as kubectl does.
+  // By plural, singular, short name or kind, with or without ".group" ("deploy",
+  // "rollouts.flotilla.dev"), as kubectl does.
   const ApiResource* FindByName(std::string_view name) const;
   const std::vector<ApiResource>& resources() const { return resources_; }
   // "group/version"s whose extension API server did not answer: absence there proves nothing.

@@ -14,19 +14,19 @@ namespace {
 
 constexpr std::chrono::seconds kLongestRetryAfter{300};
 
-enum class When : unsigned char { kAny, kCreateOrApply, kCreate, kApply, kDryRun, kRepeatedApply };
+enum class When : unsigned char { kAny, kCreateOrApply, kApply, kDryRun, kRepeatedApply };
 
 // One kind of answer. Fields that are null (0 for the code) match anything; the first rule that
 // matches decides.
 struct Rule {
   int code;
-  const char* reason;   // Status.reason; "-": there is none
-  const char* cause;    // the reason of one of the causes
-  const char* text;     // part of the message
+  const char* reason;  // Status.reason; "-": there is none
+  const char* cause;   // the reason of one of the causes
+  const char* text;    // part of the message
   When when;
   Reason means;
   ErrorClass cls;
-  Outcome outcome;      // of a write that was not dry; everything else changes nothing
+  Outcome outcome;  // of a write that was not dry; everything else changes nothing
 };
 
 constexpr auto kYes = Outcome::kRejected;   // the server surely did nothing
@@ -42,7 +42,8 @@ using W = When;
 // as servers sent them.
 constexpr Rule kRules[] = {
     // Policies may choose their own code (webhooks any, ValidatingAdmissionPolicies four).
-    {0, nullptr, nullptr, "ValidatingAdmissionPolicy '", W::kAny, R::kPolicyDenied, C::kDenied, kYes},
+    {0, nullptr, nullptr, "ValidatingAdmissionPolicy '", W::kAny, R::kPolicyDenied, C::kDenied,
+     kYes},
     {0, nullptr, nullptr, " denied the request", W::kAny, R::kPolicyDenied, C::kDenied, kYes},
 
     // 400
@@ -61,7 +62,8 @@ constexpr Rule kRules[] = {
     {403, nullptr, nullptr, "because it is being terminated", W::kAny, R::kNamespaceTerminating,
      C::kUnavailable, kYes},
     {403, nullptr, nullptr, "exceeded quota: ", W::kAny, R::kQuota, C::kUnavailable, kYes},
-    {403, nullptr, nullptr, "status unknown for quota: ", W::kAny, R::kQuota, C::kUnavailable, kYes},
+    {403, nullptr, nullptr, "status unknown for quota: ", W::kAny, R::kQuota, C::kUnavailable,
+     kYes},
     {403, nullptr, nullptr, "insufficient quota to ", W::kAny, R::kQuota, C::kUnavailable, kYes},
     // The object does not say what the quota or limit range counts: no waiting helps.
     {403, nullptr, nullptr, "failed quota: ", W::kAny, R::kQuota, C::kDenied, kYes},
@@ -101,9 +103,9 @@ constexpr Rule kRules[] = {
     {415, nullptr, nullptr, nullptr, W::kAny, R::kNotSupported, C::kInvalid, kYes},
 
     // 422
-    {422, nullptr, nullptr, "immutable", W::kAny, R::kImmutable, C::kInvalid, kYes},
+    {422, nullptr, nullptr, "is immutable", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "may not be changed", W::kAny, R::kImmutable, C::kInvalid, kYes},
-    {422, nullptr, nullptr, "may not change", W::kAny, R::kImmutable, C::kInvalid, kYes},
+    {422, nullptr, nullptr, "may not change ", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "cannot change roleRef", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "Forbidden: updates to ", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "unknown field \"", W::kAny, R::kUnknownField, C::kInvalid, kYes},
@@ -153,12 +155,16 @@ Rule Default(int code) {
 bool Holds(When when, const AnswerContext& context) {
   const bool apply = context.verb == Verb::kApply;
   switch (when) {
-    case When::kAny: return true;
-    case When::kCreate: return context.verb == Verb::kCreate;
-    case When::kCreateOrApply: return apply || context.verb == Verb::kCreate;
-    case When::kApply: return apply;
-    case When::kDryRun: return context.dry_run;
-    case When::kRepeatedApply: return apply && context.repeated;
+    case When::kAny:
+      return true;
+    case When::kCreateOrApply:
+      return apply || context.verb == Verb::kCreate;
+    case When::kApply:
+      return apply;
+    case When::kDryRun:
+      return context.dry_run;
+    case When::kRepeatedApply:
+      return apply && context.repeated;
   }
   return false;
 }
@@ -200,8 +206,8 @@ std::optional<std::chrono::milliseconds> RetryAfter(const http::Headers& headers
   return std::min(std::chrono::seconds(seconds), kLongestRetryAfter);
 }
 
-// `conflict with "MANAGER" using apps/v1` and `... with subresource "status" using ...`: the name is
-// quoted the Go way; managers with quotes in their names do not exist in practice.
+// `conflict with "MANAGER" using apps/v1` and `... with subresource "status" using ...`: the name
+// is quoted the Go way; managers with quotes in their names do not exist in practice.
 std::string Manager(std::string_view message) {
   const size_t open = message.find('"');
   if (open == std::string_view::npos) return {};
@@ -244,8 +250,10 @@ bool IsAboutContent(Reason reason) {
     case Reason::kPolicyDenied:
     case Reason::kServerError:
     case Reason::kUnexplained:
-    case Reason::kWebhookFailed: return true;
-    default: return false;
+    case Reason::kWebhookFailed:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -266,9 +274,9 @@ Error Judge(const AnswerContext& context, const http::Headers& headers, value::R
   error.cls = rule.cls;
   error.outcome = IsWrite(context.verb) && !context.dry_run ? rule.outcome : Outcome::kRejected;
   error.retry_after = RetryAfter(headers, body);
-  error.message = fmt::format("{}{}{}: {} {}", ToString(context.verb),
-                              context.target.empty() ? "" : " ", context.target, status.code,
-                              ToString(rule.means));
+  error.message =
+      fmt::format("{}{}{}: {} {}", ToString(context.verb), context.target.empty() ? "" : " ",
+                  context.target, status.code, ToString(rule.means));
   if (!status.server_message.empty()) error.message.append(": ").append(status.server_message);
   error.detail = std::make_shared<const ApiStatus>(std::move(status));
   return error;
@@ -278,16 +286,26 @@ Error Judge(const AnswerContext& context, const http::Headers& headers, value::R
 
 const char* ToString(Verb verb) {
   switch (verb) {
-    case Verb::kGet: return "get";
-    case Verb::kList: return "list";
-    case Verb::kWatch: return "watch";
-    case Verb::kCreate: return "create";
-    case Verb::kReview: return "review";
-    case Verb::kUpdate: return "update";
-    case Verb::kApply: return "apply";
-    case Verb::kMergePatch: return "patch";
-    case Verb::kJsonPatch: return "patch";
-    case Verb::kDelete: return "delete";
+    case Verb::kGet:
+      return "get";
+    case Verb::kList:
+      return "list";
+    case Verb::kWatch:
+      return "watch";
+    case Verb::kCreate:
+      return "create";
+    case Verb::kReview:
+      return "review";
+    case Verb::kUpdate:
+      return "update";
+    case Verb::kApply:
+      return "apply";
+    case Verb::kMergePatch:
+      return "patch";
+    case Verb::kJsonPatch:
+      return "patch";
+    case Verb::kDelete:
+      return "delete";
   }
   return "request";
 }
@@ -297,41 +315,71 @@ bool IsWrite(Verb verb) {
     case Verb::kGet:
     case Verb::kList:
     case Verb::kWatch:
-    case Verb::kReview: return false;
-    default: return true;
+    case Verb::kReview:
+      return false;
+    default:
+      return true;
   }
 }
 
 const char* ToString(Reason reason) {
   switch (reason) {
-    case Reason::kNone: return "None";
-    case Reason::kUnauthorized: return "Unauthorized";
-    case Reason::kForbidden: return "Forbidden";
-    case Reason::kEscalation: return "Escalation";
-    case Reason::kQuota: return "Quota";
-    case Reason::kPodSecurity: return "PodSecurity";
-    case Reason::kPolicyDenied: return "PolicyDenied";
-    case Reason::kNamespaceTerminating: return "NamespaceTerminating";
-    case Reason::kNotFound: return "NotFound";
-    case Reason::kNamespaceNotFound: return "NamespaceNotFound";
-    case Reason::kNoSuchApi: return "NoSuchApi";
-    case Reason::kAlreadyExists: return "AlreadyExists";
-    case Reason::kConflict: return "Conflict";
-    case Reason::kPreconditionFailed: return "PreconditionFailed";
-    case Reason::kApplyConflict: return "ApplyConflict";
-    case Reason::kExpired: return "Expired";
-    case Reason::kInvalid: return "Invalid";
-    case Reason::kImmutable: return "Immutable";
-    case Reason::kUnknownField: return "UnknownField";
-    case Reason::kTooLarge: return "TooLarge";
-    case Reason::kNotSupported: return "NotSupported";
-    case Reason::kThrottled: return "Throttled";
-    case Reason::kDisruptionBudget: return "DisruptionBudget";
-    case Reason::kWebhookFailed: return "WebhookFailed";
-    case Reason::kTimeout: return "Timeout";
-    case Reason::kUnavailable: return "Unavailable";
-    case Reason::kServerError: return "ServerError";
-    case Reason::kUnexplained: return "Unexplained";
+    case Reason::kNone:
+      return "None";
+    case Reason::kUnauthorized:
+      return "Unauthorized";
+    case Reason::kForbidden:
+      return "Forbidden";
+    case Reason::kEscalation:
+      return "Escalation";
+    case Reason::kQuota:
+      return "Quota";
+    case Reason::kPodSecurity:
+      return "PodSecurity";
+    case Reason::kPolicyDenied:
+      return "PolicyDenied";
+    case Reason::kNamespaceTerminating:
+      return "NamespaceTerminating";
+    case Reason::kNotFound:
+      return "NotFound";
+    case Reason::kNamespaceNotFound:
+      return "NamespaceNotFound";
+    case Reason::kNoSuchApi:
+      return "NoSuchApi";
+    case Reason::kAlreadyExists:
+      return "AlreadyExists";
+    case Reason::kConflict:
+      return "Conflict";
+    case Reason::kPreconditionFailed:
+      return "PreconditionFailed";
+    case Reason::kApplyConflict:
+      return "ApplyConflict";
+    case Reason::kExpired:
+      return "Expired";
+    case Reason::kInvalid:
+      return "Invalid";
+    case Reason::kImmutable:
+      return "Immutable";
+    case Reason::kUnknownField:
+      return "UnknownField";
+    case Reason::kTooLarge:
+      return "TooLarge";
+    case Reason::kNotSupported:
+      return "NotSupported";
+    case Reason::kThrottled:
+      return "Throttled";
+    case Reason::kDisruptionBudget:
+      return "DisruptionBudget";
+    case Reason::kWebhookFailed:
+      return "WebhookFailed";
+    case Reason::kTimeout:
+      return "Timeout";
+    case Reason::kUnavailable:
+      return "Unavailable";
+    case Reason::kServerError:
+      return "ServerError";
+    case Reason::kUnexplained:
+      return "Unexplained";
   }
   return "None";
 }

@@ -68,9 +68,9 @@ enum class Reason : unsigned char {
 const char* ToString(Reason reason);  // "Forbidden", "Quota", ...
 
 struct Cause {
-  std::string reason;   // "FieldValueInvalid", "FieldManagerConflict", ...
+  std::string reason;  // "FieldValueInvalid", "FieldManagerConflict", ...
   std::string message;
-  std::string field;    // "spec.replicas"
+  std::string field;  // "spec.replicas"
   bool operator==(const Cause&) const = default;
 };
 
@@ -82,7 +82,7 @@ struct FieldConflict {
 
 // The answer behind an Error, for those who need more than its class.
 struct ApiStatus : ErrorDetail {
-  int code = 0;                          // HTTP
+  int code = 0;  // HTTP
   Reason reason = Reason::kNone;
   std::string server_reason;             // Status.reason, as sent
   std::string server_message;            // Status.message, or the start of a body that is no Status

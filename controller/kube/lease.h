@@ -35,15 +35,15 @@ class LeaderToken {
 struct LeaseOptions {
   std::string ns;
   std::string name;
-  std::string identity;      // unique per process: pod name and a random part
-  Duration lease = 5s;       // whole seconds
-  Duration renew = 4s;       // lease > renew > 1.2 × retry
+  std::string identity;  // unique per process: pod name and a random part
+  Duration lease = 5s;   // whole seconds
+  Duration renew = 4s;   // lease > renew > 1.2 × retry
   Duration retry = 1s;
 };
 Status Check(const LeaseOptions& options);
 
 struct LeaseRecord {
-  std::string holder;        // "" : released
+  std::string holder;  // "" : released
   Duration duration{0};
   WallTime acquired{};
   WallTime renewed{};

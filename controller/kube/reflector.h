@@ -3,8 +3,9 @@
 // It answers, for each input, what the consumer must hear and what to do next. No I/O, clock or
 // threads inside: watch.h drives it. The protocol: list (or, where the server can, a watch that
 // begins with the list), then watch from the list's resourceVersion; bookmarks move it; an expired
-// version means list again; everything else that goes wrong means watch again from the last version,
-// after a back-off. What disappeared while nobody watched is found by comparing with the new list.
+// version means list again; everything else that goes wrong means watch again from the last
+// version, after a back-off. What disappeared while nobody watched is found by comparing with the
+// new list.
 #pragma once
 
 #include <cstdint>
@@ -44,34 +45,44 @@ struct TimerFired {};
 struct PageListed {
   Result<ListPage> page;
 };
-struct WatchOpened {};                     // 200
-struct WatchRefused { Error error; };      // any other answer, or none
-struct WatchSaid { WatchEvent event; };
-struct WatchEnded { Status end; };         // EOF, reset, silence
-using Input = std::variant<Start, TimerFired, PageListed, WatchOpened, WatchRefused, WatchSaid,
-                           WatchEnded>;
+struct WatchOpened {};  // 200
+struct WatchRefused {
+  Error error;
+};  // any other answer, or none
+struct WatchSaid {
+  WatchEvent event;
+};
+struct WatchEnded {
+  Status end;
+};  // EOF, reset, silence
+using Input =
+    std::variant<Start, TimerFired, PageListed, WatchOpened, WatchRefused, WatchSaid, WatchEnded>;
 
 // --- what the consumer hears ---
-struct Applied { value::Value object; };
+struct Applied {
+  value::Value object;
+};
 struct Deleted {
   ObjectKey key;
   value::Value last;  // as the server sent it; absent where the deletion was seen by absence
 };
-struct Synced {};     // everything that exists has been told; again after each relist
+struct Synced {};  // everything that exists has been told; again after each relist
 using Output = std::variant<Applied, Deleted, Synced>;
 
 // --- what to do next ---
-struct ListNext {                 // one page
-  std::string resource_version;   // of the first page: "0" (cache) or "" (newest)
+struct ListNext {                // one page
+  std::string resource_version;  // of the first page: "0" (cache) or "" (newest)
   std::string continue_token;
 };
 struct WatchFrom {
   std::string resource_version;
   bool send_initial_events = false;
-  Duration timeout{0};            // timeoutSeconds of the request
+  Duration timeout{0};  // timeoutSeconds of the request
 };
-struct WaitFor { Duration delay{0}; };  // then TimerFired; a stream that is open is closed
-struct GoOn {};                         // keep reading, or keep waiting
+struct WaitFor {
+  Duration delay{0};
+};               // then TimerFired; a stream that is open is closed
+struct GoOn {};  // keep reading, or keep waiting
 using Action = std::variant<GoOn, ListNext, WatchFrom, WaitFor>;
 
 class Reflector {

@@ -25,8 +25,8 @@ struct RetryPolicy {
 // True where sending the request twice has the effect of sending it once.
 bool IsRepeatable(Verb verb, bool dry_run);
 
-// The delay before attempt `attempt + 1`, after `attempt` of them failed (from 1); nullopt to give up.
-// At least what the server asked for. `random` is any 64 random bits.
+// The delay before attempt `attempt + 1`, after `attempt` of them failed (from 1); nullopt to give
+// up. At least what the server asked for. `random` is any 64 random bits.
 std::optional<Duration> RetryDelay(const RetryPolicy& policy, const Error& error, int attempt,
                                    bool repeatable, uint64_t random);
 

@@ -35,8 +35,8 @@ class WatchHandler {
 
 struct WatchOptions {
   GroupVersionResource resource;
-  std::string kind;            // stamped on objects that do not name theirs
-  std::string ns;              // empty: all namespaces
+  std::string kind;  // stamped on objects that do not name theirs
+  std::string ns;    // empty: all namespaces
   std::string label_selector;
   std::string field_selector;
   bool metadata_only = false;  // objects are PartialObjectMetadata

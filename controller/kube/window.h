@@ -1,8 +1,8 @@
 // How many requests are under way to one cluster, adapting to what it bears.
 //
-// A Window sends up to its limit at once and queues the rest, first in first out. The limit grows by
-// one for each window-full of good answers, and halves when the cluster throttles (429), does not
-// answer, or answers much slower than it can; after a 429 nothing is sent until Retry-After has
+// A Window sends up to its limit at once and queues the rest, first in first out. The limit grows
+// by one for each window-full of good answers, and halves when the cluster throttles (429), does
+// not answer, or answers much slower than it can; after a 429 nothing is sent until Retry-After has
 // passed, and the throttled request, which changed nothing, goes back to the head of the queue.
 //
 // Every cluster has two: one for everything, and one for rollbacks, which never waits behind the
@@ -54,11 +54,11 @@ class Congestion {
 
   int min_, max_;
   int limit_;
-  int good_ = 0;               // since the limit last changed
+  int good_ = 0;  // since the limit last changed
   TimePoint last_shrink_{};
   TimePoint paused_until_{};
-  Duration fastest_{0};        // the best latency lately, 0: none yet
-  Duration smoothed_{0};       // exponentially, 1/8 per answer
+  Duration fastest_{0};   // the best latency lately, 0: none yet
+  Duration smoothed_{0};  // exponentially, 1/8 per answer
 };
 
 class Window {
