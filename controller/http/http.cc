@@ -37,7 +37,8 @@ Result<Response> Do(Runtime& runtime, HttpClient& client, Request request, std::
   // Shared, because on_done may still be inside Set when the wait below has returned.
   struct Answer {
     std::unique_ptr<Event> arrived;
-    Result<Response> result;
+    // What stands where the wait ends without an answer: a simulated process that has crashed.
+    Result<Response> result = Fail(ErrorClass::kCancelled, "the process has ended");
   };
   auto answer = std::make_shared<Answer>();
   answer->arrived = runtime.NewEvent();

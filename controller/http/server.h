@@ -2,7 +2,8 @@
 //
 // A handler answers a whole request at once, or takes over the connection's answer as a stream
 // (watches). Slow or oversized requests are cut off by the server: 10 s for the header, 30 s for a
-// request, limits of base/limits.h for headers, body and connections.
+// request and for the answer to be taken, 75 s between requests, limits of base/limits.h for
+// headers, body and connections. What it refuses it answers where it can: 400, 405, 413, 431, 501.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct ServerRequest {
   std::string client_certificate_pem;  // of a verified client, else empty
 };
 
-// The body of a streamed answer. Write may be called from any thread. Destroying it ends the body.
+// The body of a streamed answer. Write may be called from any thread, also after the server is
+// gone. Destroying it ends the body.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
@@ -42,7 +44,7 @@ struct ServerResponse {
   std::function<void(std::shared_ptr<ResponseWriter>)> stream;
 };
 
-// Runs on one of the server's threads; may block.
+// Runs on one of the server's threads; may block. Must not throw.
 using Handler = std::function<ServerResponse(const ServerRequest&)>;
 
 struct ServerOptions {
