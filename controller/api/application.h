@@ -237,4 +237,7 @@ struct Application {
 Result<Application> ParseApplication(value::Ref object);
 value::Value ToValue(const Application& application);
 
+void Describe(Fields& f, ClusterCounts& counts);
+void Describe(Fields& f, Application& application);
+
 }  // namespace flotilla::api

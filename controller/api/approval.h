@@ -45,4 +45,6 @@ struct Approval {
 Result<Approval> ParseApproval(value::Ref object);
 value::Value ToValue(const Approval& approval);
 
+void Describe(Fields& f, Approval& approval);
+
 }  // namespace flotilla::api

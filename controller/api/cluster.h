@@ -88,4 +88,6 @@ struct Cluster {
 Result<Cluster> ParseCluster(value::Ref object);
 value::Value ToValue(const Cluster& cluster);
 
+void Describe(Fields& f, Cluster& cluster);
+
 }  // namespace flotilla::api

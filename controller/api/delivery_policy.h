@@ -91,4 +91,6 @@ struct DeliveryPolicy {
 Result<DeliveryPolicy> ParseDeliveryPolicy(value::Ref object);
 value::Value ToValue(const DeliveryPolicy& policy);
 
+void Describe(Fields& f, DeliveryPolicy& policy);
+
 }  // namespace flotilla::api

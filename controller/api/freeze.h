@@ -50,4 +50,7 @@ Result<ClusterFreeze> ParseClusterFreeze(value::Ref object);
 value::Value ToValue(const Freeze& freeze);
 value::Value ToValue(const ClusterFreeze& freeze);
 
+void Describe(Fields& f, Freeze& freeze);
+void Describe(Fields& f, ClusterFreeze& freeze);
+
 }  // namespace flotilla::api

@@ -53,4 +53,6 @@ struct Repository {
 Result<Repository> ParseRepository(value::Ref object);
 value::Value ToValue(const Repository& repository);
 
+void Describe(Fields& f, Repository& repository);
+
 }  // namespace flotilla::api

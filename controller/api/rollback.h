@@ -103,4 +103,6 @@ std::string RollbackName(std::string_view application, int64_t fence);
 Result<Rollback> ParseRollback(value::Ref object);
 value::Value ToValue(const Rollback& rollback);
 
+void Describe(Fields& f, Rollback& rollback);
+
 }  // namespace flotilla::api

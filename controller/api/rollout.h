@@ -208,4 +208,6 @@ std::string RolloutName(std::string_view application, std::string_view release_d
 Result<Rollout> ParseRollout(value::Ref object);
 value::Value ToValue(const Rollout& rollout);
 
+void Describe(Fields& f, Rollout& rollout);
+
 }  // namespace flotilla::api

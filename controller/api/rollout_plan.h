@@ -61,5 +61,6 @@ value::Value ToValue(const RolloutPlan& plan);
 
 void Describe(Fields& f, Stage& stage);
 void Describe(Fields& f, RolloutPlanSpec& plan);
+void Describe(Fields& f, RolloutPlan& plan);
 
 }  // namespace flotilla::api

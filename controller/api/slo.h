@@ -53,5 +53,6 @@ value::Value ToValue(const ServiceLevelObjective& slo);
 
 void Describe(Fields& f, Objective& objective);
 void Describe(Fields& f, ServiceLevelObjectiveSpec& spec);
+void Describe(Fields& f, ServiceLevelObjective& slo);
 
 }  // namespace flotilla::api
