@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "base/tree.h"
 #include "http/http.h"
@@ -50,10 +51,10 @@ struct RefSpec {
 struct NoCredentials {};
 struct BasicCredentials {
   std::string username;
-  std::string password;
+  Secret password;
 };
 struct BearerCredentials {
-  std::string token;
+  Secret token;
 };
 using Credentials = std::variant<NoCredentials, BasicCredentials, BearerCredentials>;
 

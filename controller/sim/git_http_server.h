@@ -1,5 +1,5 @@
 // Bare Git repositories over smart HTTP, for the demo and for tests: an http::Handler that runs
-// Debian's `git upload-pack` and `git receive-pack` (--stateless-rpc) on a directory.
+// `git http-backend` on a directory.
 //
 // Serves GET <path>/info/refs?service=..., POST <path>/git-upload-pack and, where writing is allowed,
 // POST <path>/git-receive-pack, for every bare repository below the root. Protocol versions 0 to 2.
@@ -23,7 +23,8 @@ struct GitServerOptions {
 };
 
 // `runtime` must outlive the handler. A path that leaves the root, or names no bare repository, is
-// answered with 404.
+// answered with 404. An answer, and so a pack, is limited by limits::kProcessOutputBytes, a push by
+// limits::kServerBodyBytes.
 http::Handler GitHttpHandler(Runtime& runtime, GitServerOptions options);
 
 }  // namespace flotilla::sim
