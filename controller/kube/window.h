@@ -50,14 +50,14 @@ class Congestion {
   TimePoint paused_until() const { return paused_until_; }
 
  private:
-  void Shrink(TimePoint now);
+  void Shrink(int floor, TimePoint now);
 
-  int min_, max_;
+  const int min_, initial_, max_;
   int limit_;
   int good_ = 0;  // since the limit last changed
-  TimePoint last_shrink_{};
-  TimePoint paused_until_{};
-  Duration fastest_{0};   // the best latency lately, 0: none yet
+  TimePoint shrunk_at_ = TimePoint::min();
+  TimePoint paused_until_ = TimePoint::min();
+  Duration fastest_{0};   // lately; 0: none yet
   Duration smoothed_{0};  // exponentially, 1/8 per answer
 };
 
@@ -71,7 +71,7 @@ class Window {
   Window& operator=(const Window&) = delete;
 
   // Like Client::Send, but the request may wait for its turn, which its timeout does not count.
-  // 429s are repeated until `deadline`, or with kForever until an answer or a stop.
+  // `deadline` bounds all of it, repetitions after a 429 included.
   void Submit(ApiRequest request, TimePoint deadline, std::stop_token stop,
               Client::OnAnswer on_answer);
 
@@ -89,7 +89,7 @@ class Window {
   Load load() const;
 
  private:
-  struct State;
+  class State;
   Runtime& runtime_;
   std::shared_ptr<State> state_;
 };
