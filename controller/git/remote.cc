@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kMaxRefName = 255;
 
 bool IsLoopback(std::string_view host) {
-  return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
+  if (host == "localhost" || host == "::1") return true;
+  return host.substr(0, 4) == "127." && host.find_first_not_of("0123456789.") == host.npos;
 }
 
 // The rules of git-check-ref-format(1) for what follows refs/heads/ or refs/tags/.
