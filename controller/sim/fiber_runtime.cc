@@ -109,7 +109,7 @@ class FiberRuntime::Scheduler {
   // Runs one fiber for one step; where none can run, time moves on to the next deadline first, but
   // not beyond `limit`.
   Progress Step(TimePoint limit) {
-    if (runnable_.empty()) {
+    if (runnable_.empty() && doomed_.empty()) {
       DropStaleTimers();
       if (timers_.empty()) return Progress::kStuck;
       if (timers_.front().time > limit) return Progress::kLimit;
@@ -121,10 +121,11 @@ class FiberRuntime::Scheduler {
       }
     }
     if (++steps_here_ > kStepsPerInstant) Die("the simulation runs on without time moving");
-    const size_t pick = runnable_.size() == 1 ? 0 : choices_.Below(runnable_.size());
-    Fiber* const fiber = runnable_[pick];
-    runnable_[pick] = runnable_.back();
-    runnable_.pop_back();
+    std::vector<Fiber*>& ready = runnable_.empty() ? doomed_ : runnable_;
+    const size_t pick = ready.size() == 1 ? 0 : choices_.Below(ready.size());
+    Fiber* const fiber = ready[pick];
+    ready[pick] = ready.back();
+    ready.pop_back();
     Run(*fiber);
     return Progress::kRan;
   }
@@ -152,9 +153,8 @@ class FiberRuntime::Scheduler {
     fiber->life = life;
     fiber->body = std::move(body);
     fiber->task = std::make_shared<TaskState>();
-    fiber->state = Fiber::State::kRunnable;
     fiber->result = WaitResult::kSet;
-    runnable_.push_back(fiber);
+    MakeRunnable(*fiber);
     ++live_;
     Record(*fiber, "spawned");
     return fiber->task;
@@ -174,9 +174,8 @@ class FiberRuntime::Scheduler {
       const WaitResult result = crashed            ? WaitResult::kStopped
                                 : now_ >= deadline ? WaitResult::kDeadline
                                                    : WaitResult::kStopped;
-      fiber->state = Fiber::State::kRunnable;
       fiber->result = result;
-      runnable_.push_back(fiber);
+      MakeRunnable(*fiber);
       fiber->context.Switch(outside_);
       if (!crashed && is_set && *is_set) return WaitResult::kSet;
       return result;
@@ -217,6 +216,10 @@ class FiberRuntime::Scheduler {
       task->stop.request_stop();
       if (fiber.state == Fiber::State::kWaiting && !fiber.deaf) Wake(fiber, WaitResult::kStopped);
     }
+    const auto dead = std::stable_partition(runnable_.begin(), runnable_.end(),
+                                            [&](Fiber* fiber) { return fiber->life != &life; });
+    doomed_.insert(doomed_.end(), dead, runnable_.end());
+    runnable_.erase(dead, runnable_.end());
   }
 
   bool HasFibers(const Incarnation& life) const {
@@ -355,9 +358,16 @@ class FiberRuntime::Scheduler {
       ++fiber.list->returning;
       Unlink(fiber);
     }
-    fiber.state = Fiber::State::kRunnable;
     fiber.result = result;
-    runnable_.push_back(&fiber);
+    MakeRunnable(fiber);
+  }
+
+  // The fibers of a crashed incarnation run last within their instant: by then the network has
+  // ended all their requests, and no callback comes to a stack that has been left.
+  void MakeRunnable(Fiber& fiber) {
+    fiber.state = Fiber::State::kRunnable;
+    const bool dead = fiber.life && fiber.life->Crashed();
+    (dead ? doomed_ : runnable_).push_back(&fiber);
   }
 
   static void Link(Waiters& waiters, Fiber& fiber) {
@@ -438,6 +448,7 @@ class FiberRuntime::Scheduler {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   std::vector<Fiber*> runnable_;
+  std::vector<Fiber*> doomed_;
   std::vector<Timer> timers_;  // a heap, the earliest first
   uint64_t timer_order_ = 0;
   uint64_t spawned_ = 0;
@@ -447,7 +458,6 @@ class FiberRuntime::Scheduler {
   std::vector<std::string> names_;
   std::vector<Entry> trace_;  // a ring
   uint64_t recorded_ = 0;
-
 
  public:
   class FiberEvent final : public Event {

@@ -78,7 +78,8 @@ class FiberRuntime final : public Runtime {
 // One life of a simulated process, from start to crash. After Crash each of its fibers finds every
 // wait over (kStopped), its stop token asked to stop, and Spawn without effect: its code runs out
 // without doing anything that another process could see (the simulated network and disk refuse it).
-// Its Tasks still join: memory stays safe.
+// Its Tasks still join, and it runs after everybody else of the instant, when the network has ended
+// its requests: memory stays safe.
 class Incarnation final : public Runtime {
  public:
   ~Incarnation() override;  // its fibers must be gone

@@ -28,17 +28,18 @@ namespace flotilla::sim {
 struct Link {
   Duration latency_min = 200us;  // each way
   Duration latency_max = 2ms;
-  bool refuse = false;      // nobody listens: Unavailable, NotSent
-  bool black_hole = false;  // packets vanish: Timeout at the deadline, Unknown; streams go silent
-  double drop_request = 0;  // never arrives; the sender sees a Timeout, Unknown
-  double drop_reply = 0;    // executed, the answer is lost: Timeout, Unknown
+  bool refuse = false;  // nobody listens: Unavailable, NotSent
+  bool black_hole =
+      false;  // requests and answers vanish: Timeout, Unknown; streams fall silent until it ends
+  double drop_request = 0;  // never arrives: Timeout at the deadline, Unknown
+  double drop_reply = 0;    // executed, the answer is lost: Timeout at the deadline, Unknown
   double reset_reply =
       0;             // executed, the connection breaks before the answer: Unavailable, Unknown
   double delay = 0;  // arrives up to delay_max late, whatever the sender's deadline
   Duration delay_max = 60s;
-  double duplicate = 0;   // executed twice (a broken proxy): no client of ours does that
+  double duplicate = 0;   // executed twice, as by a broken proxy
   double throttle = 0;    // answered 429 with Retry-After: 1, not executed
-  double fail = 0;        // answered 500, 502, 503 or 504, not executed
+  double fail = 0;        // answered 500, 502 or 503, not executed; or 504, and executed
   double cut_stream = 0;  // per chunk of a stream: the connection breaks before it
 };
 
@@ -51,7 +52,7 @@ enum class Fault : unsigned char {
   kResetReply,
   kDuplicate,
   kThrottle,
-  kFail,
+  kFail,  // 503, not executed
 };
 
 struct Sent {
@@ -76,9 +77,10 @@ class Network {
   // already on its way arrives all the same. Null: a client outside of any incarnation.
   std::unique_ptr<http::HttpClient> NewClient(std::string name, const Incarnation* incarnation);
 
+  // An empty name means all. The link of a request is the one set for (from, origin), else for the
+  // origin, else for the client, else for all.
   void SetLink(std::string_view from, std::string_view origin, const Link& link);
-  void SetEveryLink(const Link& link);  // those without a setting of their own
-  // Breaks the streams that are open between the two.
+  // Breaks the streams that are open between the two; an empty name means all.
   void CutStreams(std::string_view from, std::string_view origin);
 
   // Asked for every request; nullopt leaves it to the link.
