@@ -75,7 +75,10 @@ struct Evidence {
   std::string cluster;
   std::string objective;
   Verdict verdict = Verdict::kPass;
-  std::string detail;  // "0.21 > 0.05 at 2026-11-20T08:00:00Z"
+  std::string query;
+  std::string expected;  // "< 0.05"
+  std::string observed;  // "0.31"
+  std::string detail;    // for people: "0.31, expected < 0.05, sampled 2026-11-20T08:00:00Z"
   WallTime sample_time{};   // of the sample itself
   WallTime readable_at{};   // first answer that held it
 };

@@ -1,0 +1,152 @@
+#include "operate/object_set.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "api/names.h"
+#include "render/canonical.h"
+#include "value/json.h"
+#include "value/json_pointer.h"
+
+namespace flotilla::operate {
+namespace {
+
+bool Matches(const api::ObjectPattern& pattern, const kube::ObjectId& id) {
+  const std::string_view group = id.group.empty() ? std::string_view("core") : id.group;
+  auto fits = [](std::string_view wanted, std::string_view actual) {
+    return wanted.empty() || wanted == actual;
+  };
+  return fits(pattern.group, group) && fits(pattern.kind, id.kind) && fits(pattern.ns, id.ns) &&
+         fits(pattern.name, id.name);
+}
+
+// Workloads whose replicas belong to an autoscaler of the same set.
+std::set<kube::ObjectId> Autoscaled(const render::Variant& variant) {
+  std::set<kube::ObjectId> targets;
+  for (const render::Object& object : variant.objects) {
+    if (object.gvk.group != "autoscaling" || object.gvk.kind != "HorizontalPodAutoscaler") continue;
+    const value::Ref target = object.value.At("spec", "scaleTargetRef");
+    auto version = kube::ParseApiVersion(target["apiVersion"].String());
+    if (!version) continue;
+    targets.insert({version->group, target["kind"].Text(), object.key.ns, target["name"].Text()});
+  }
+  return targets;
+}
+
+std::set<kube::GroupKind> OwnKinds(const render::Variant& variant) {
+  std::set<kube::GroupKind> kinds;
+  for (const render::Object& object : variant.objects) {
+    if (object.gvk.kind != "CustomResourceDefinition") continue;
+    kinds.insert({object.value.At("spec", "group").Text(),
+                  object.value.At("spec", "names", "kind").Text()});
+  }
+  return kinds;
+}
+
+}  // namespace
+
+Result<std::vector<SetObject>> ResolveObjects(Member& member, const Delivery& delivery,
+                                              const render::Variant& variant,
+                                              std::stop_token stop) {
+  const std::set<kube::GroupKind> own = OwnKinds(variant);
+  const std::set<kube::ObjectId> autoscaled = Autoscaled(variant);
+  std::map<kube::GroupVersionKind, kube::ApiResource> resolved;
+  std::vector<SetObject> objects;
+  objects.reserve(variant.objects.size());
+  for (const render::Object& object : variant.objects) {
+    SetObject item;
+    item.object = &object;
+    item.key = object.key;
+    item.digest = render::ObjectDigest(object.value).Hex();
+    auto known = resolved.find(object.gvk);
+    if (known == resolved.end()) {
+      auto resource = member.discovery().Resolve(object.gvk, stop);
+      if (!resource) {
+        const bool deferred = resource.error().cls == ErrorClass::kNotFound &&
+                              own.count(object.gvk.ToGroupKind()) > 0;
+        if (!deferred) {
+          Error error = resource.error();
+          if (error.cls == ErrorClass::kNotFound) error.cls = ErrorClass::kInvalid;
+          return Fail(std::move(error), "{} ({}): {} does not serve {}", item.Describe(),
+                      object.Source(), member.name(), object.gvk.ToString());
+        }
+        known = resolved.emplace(object.gvk, kube::ApiResource{}).first;
+      } else {
+        known = resolved.emplace(object.gvk, std::move(*resource)).first;
+      }
+    }
+    item.resource = known->second;
+    if (!item.deferred() && !item.resource.namespaced) item.key.ns.clear();
+    if (!item.deferred() && item.resource.namespaced && item.key.ns.empty()) {
+      return Fail(ErrorClass::kInvalid,
+                  "{} ({}) has no namespace: name one in it, or set targetNamespace",
+                  item.Describe(), object.Source());
+    }
+    for (const api::IgnoreFields& rule : delivery.spec->ignore_fields) {
+      if (!Matches(rule.target, item.Id())) continue;
+      item.ignored.insert(item.ignored.end(), rule.fields.begin(), rule.fields.end());
+    }
+    if (autoscaled.count(item.Id())) item.ignored.push_back("/spec/replicas");
+    objects.push_back(std::move(item));
+  }
+  return objects;
+}
+
+Status ResolveDeferred(Member& member, std::vector<SetObject>& objects, std::stop_token stop) {
+  for (SetObject& object : objects) {
+    if (!object.deferred()) continue;
+    auto resource = member.discovery().Resolve(object.object->gvk, stop);
+    if (!resource) {
+      Error error = resource.error();
+      // Its CRD is established, so the API server serves it in a moment.
+      if (error.cls == ErrorClass::kNotFound) error.cls = ErrorClass::kUnavailable;
+      return Fail(std::move(error), "{} on {}", object.Describe(), member.name());
+    }
+    object.resource = std::move(*resource);
+    if (!object.resource.namespaced) object.key.ns.clear();
+  }
+  return {};
+}
+
+std::vector<KindScope> ScopesOf(const std::vector<SetObject>& objects) {
+  std::map<kube::GroupVersionResource, KindScope> scopes;
+  for (const SetObject& object : objects) {
+    if (object.deferred()) continue;
+    auto [it, added] =
+        scopes.try_emplace(object.resource.gvr, KindScope{object.resource, object.key.ns});
+    if (!added && it->second.ns != object.key.ns) it->second.ns.clear();
+  }
+  std::vector<KindScope> list;
+  for (auto& [gvr, scope] : scopes) list.push_back(std::move(scope));
+  return list;
+}
+
+std::string BodyOf(const SetObject& object, const Delivery& delivery, const std::string& parent_id,
+                   const LiveObject* live, value::Ref live_object) {
+  value::Edited body(object.object->value);
+  body.Set({"metadata", "labels", kube::kApplySetPartOf}, parent_id);
+  body.Set({"metadata", "annotations", kube::kFenceAnnotation}, fmt::format("{}", delivery.fence));
+  if (object.resource.namespaced) {
+    body.Set({"metadata", "namespace"}, object.key.ns);
+  } else {
+    body.Remove({"metadata", "namespace"});
+  }
+  if (live) {
+    body.Set({"metadata", "uid"}, live->uid);
+    body.Set({"metadata", "resourceVersion"}, live->resource_version);
+  }
+  for (const std::string& pointer : object.ignored) {
+    auto path = value::ParsePointer(pointer);
+    if (!path || !live) continue;  // a new object begins with what Git says
+    const value::Ref there = value::Find(live_object, *path);
+    if (there) {
+      body.Set(*path, value::Value::Copy(there));
+    } else {
+      body.Remove(*path);
+    }
+  }
+  return value::ToJson(body.Done());
+}
+
+}  // namespace flotilla::operate
