@@ -75,8 +75,9 @@ class Discovery {
   Result<ApiResource> Resolve(const GroupVersionKind& gvk, std::stop_token stop);
   Result<ApiResource> Resolve(const GroupKind& kind, std::stop_token stop);
 
-  // Whether writes of this kind can be dry-run. Reads one OpenAPI document per group and version,
-  // once; built-in groups (".k8s.io" and those without a dot) are known to.
+  // Whether writes of this kind can be dry-run: false wherever OpenAPI does not say so, since a
+  // server that ignores dryRun would write. Reads one OpenAPI document per kind, once; kinds of
+  // groups that every API server has are known to.
   Result<bool> SupportsDryRun(const GroupVersionKind& gvk, std::stop_token stop);
 
  private:

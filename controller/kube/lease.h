@@ -6,10 +6,13 @@
 // deadline < lease duration, counted from before the last successful renewal was sent.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "base/runtime.h"
@@ -19,17 +22,30 @@
 namespace flotilla::kube {
 
 // What every write path asks for: proof that somebody decided that this process may write now.
+// Leadership ends by the clock, so that neither a hanging request nor a process that was suspended
+// can make it last longer.
 class LeaderToken {
  public:
+  struct Term {
+    explicit Term(const Runtime& r) : runtime(r) {}
+    const Runtime& runtime;
+    std::atomic<TimePoint::rep> until{0};  // of runtime.Now()
+  };
+  LeaderToken(std::stop_token lost, std::shared_ptr<const Term> term)
+      : lost_(std::move(lost)), term_(std::move(term)) {}
   // Of a process that has no rival for what it writes (the CLI).
-  static LeaderToken WithoutElection() { return LeaderToken({}); }
-  explicit LeaderToken(std::stop_token lost) : lost_(std::move(lost)) {}
-  bool Valid() const { return !lost_.stop_requested(); }
+  static LeaderToken WithoutElection() { return LeaderToken({}, nullptr); }
+
+  bool Valid() const {
+    return !lost_.stop_requested() &&
+           (!term_ || term_->runtime.Now().time_since_epoch().count() < term_->until.load());
+  }
   // Asked to stop when leadership is lost.
   const std::stop_token& lost() const { return lost_; }
 
  private:
   std::stop_token lost_;
+  std::shared_ptr<const Term> term_;
 };
 
 struct LeaseOptions {
@@ -77,9 +93,10 @@ struct LeaderEvents {
   std::function<void(const std::string& identity)> on_leader;  // another, or us
 };
 
-// Runs until stopped. Loses leadership only once: it returns then, with the reason, and the process
-// should end; after a stop it releases the lease and returns success. `client` should have a
-// connection of its own (ClientOptions::connections = 1), so that no queue can cost leadership.
+// Runs until stopped. Returns with the reason when leadership is lost; run it again to be a
+// candidate again. After a stop it revokes the token, releases the lease and returns success: stop
+// it after everything that writes. `client` should have a connection of its own
+// (ClientOptions::connections = 1), so that no queue can cost leadership.
 Status RunElection(Runtime& runtime, Client& client, const LeaseOptions& options,
                    const LeaderEvents& events, std::stop_token stop);
 
