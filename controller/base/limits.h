@@ -17,6 +17,7 @@ inline constexpr size_t kKeyBytes = 1024;            // one key of a map
 inline constexpr size_t kProcessOutputBytes = 64u << 20;  // standard output of a child
 inline constexpr size_t kProcessErrorBytes = 64u << 10;   // standard error of a child
 inline constexpr size_t kLogTextBytes = 16u << 10;        // one value in a log line
+inline constexpr size_t kDiskFileBytes = 64u << 20;       // one file that the controller keeps
 
 // http/
 inline constexpr size_t kResponseBytes = 64u << 20;   // decoded body of a buffered answer
@@ -27,17 +28,17 @@ inline constexpr size_t kServerConnections = 1024;
 
 // git/
 inline constexpr size_t kGitPackBytes = 1u << 30;      // one download
-inline constexpr size_t kGitPackObjects = 10'000'000;       // in one download
-inline constexpr size_t kGitObjectBytes = 64u << 20;        // one object, unpacked
-inline constexpr size_t kGitPushBytes = 64u << 20;          // one pack that we send
-inline constexpr size_t kGitRefs = 1'000'000;               // that one remote may announce
-inline constexpr size_t kGitTreeEntries = 100'000;          // of one directory
-inline constexpr size_t kGitPacks = 20;                     // in one mirror, then it is cloned anew
-inline constexpr size_t kGitLogCommits = 1'000;             // of one Log
-inline constexpr size_t kGitWindowBytes = 32u << 20;        // mapped at once of one pack
-inline constexpr size_t kGitMappedBytes = 256u << 20;       // mapped of all packs
-inline constexpr size_t kGitCacheBytes = 16u << 20;         // parsed objects of all repositories
-inline constexpr size_t kGitReadAhead = 1u << 20;           // received and not yet indexed
+inline constexpr size_t kGitPackObjects = 10'000'000;  // in one download
+inline constexpr size_t kGitObjectBytes = 64u << 20;   // one object, unpacked
+inline constexpr size_t kGitPushBytes = 64u << 20;     // one pack that we send
+inline constexpr size_t kGitRefs = 1'000'000;          // that one remote may announce
+inline constexpr size_t kGitTreeEntries = 100'000;     // of one directory
+inline constexpr size_t kGitPacks = 20;                // in one mirror, then it is cloned anew
+inline constexpr size_t kGitLogCommits = 1'000;        // of one Log
+inline constexpr size_t kGitWindowBytes = 32u << 20;   // mapped at once of one pack
+inline constexpr size_t kGitMappedBytes = 256u << 20;  // mapped of all packs
+inline constexpr size_t kGitCacheBytes = 16u << 20;    // parsed objects of all repositories
+inline constexpr size_t kGitReadAhead = 1u << 20;      // received and not yet indexed
 
 // render/
 inline constexpr size_t kSourceFileBytes = 8u << 20;

@@ -41,6 +41,7 @@ class ProcessRunner {
 
 // The child is the leader of a process group, has no file descriptor but 0, 1 and 2, default signal
 // handlers and an empty signal mask. What it leaves running in its group is killed when it exits.
+// Making one ignores SIGPIPE in this process.
 std::unique_ptr<ProcessRunner> NewProcessRunner(Runtime& runtime);
 
 }  // namespace flotilla
