@@ -61,7 +61,8 @@ Evidence Judge(const api::Objective& objective, Duration scrape_interval, WallTi
     if (observation.value->partial) return say(Verdict::kError, "the answer is partial");
     return say(Verdict::kPass, fact);
   }
-  if (is_new && ++state.violations == 1) state.first_bad_readable = observation.readable_at;
+  // The two queries may see different samples: a violation that was not counted yet is a new one.
+  if ((is_new || state.violations == 0) && ++state.violations == 1) state.first_bad_readable = observation.readable_at;
   if (state.violations < objective.for_samples) {
     return say(Verdict::kNoData, fmt::format("{}; {} of {} such samples", fact, state.violations,
                                              objective.for_samples));

@@ -41,7 +41,7 @@ std::optional<Owner> OwnerOf(value::Ref live, const std::string& our_parent_id) 
 
 // What an apply changes of an object, apart from the marks of its owner.
 std::optional<std::string> FirstDifference(value::Ref live, value::Ref applied) {
-  for (const value::Difference& difference : value::Diff(live, applied)) {
+  for (const value::Change& difference : value::Diff(live, applied)) {
     const value::Path& path = difference.path;
     if (path.empty()) continue;
     if (path[0].key == "status") continue;

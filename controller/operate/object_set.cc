@@ -7,7 +7,7 @@
 #include "api/names.h"
 #include "render/canonical.h"
 #include "value/json.h"
-#include "value/json_pointer.h"
+#include "value/json_patch.h"
 
 namespace flotilla::operate {
 namespace {
@@ -42,6 +42,24 @@ std::set<kube::GroupKind> OwnKinds(const render::Variant& variant) {
                   object.value.At("spec", "names", "kind").Text()});
   }
   return kinds;
+}
+
+// Fields that somebody else owns have the value that they have: owning them changes nothing.
+value::Value WithOthersFields(const value::Value& object, const std::vector<std::string>& pointers,
+                              value::Ref live) {
+  std::vector<value::PatchOp> patch;
+  for (const std::string& pointer : pointers) {
+    const value::Ref theirs = value::FindPointer(live, pointer);
+    const bool ours = !value::FindPointer(object, pointer).IsAbsent();
+    if (theirs) {
+      patch.push_back({ours ? value::PatchVerb::kReplace : value::PatchVerb::kAdd, pointer, {},
+                       value::Value::Copy(theirs)});
+    } else if (ours) {
+      patch.push_back({value::PatchVerb::kRemove, pointer, {}, {}});
+    }
+  }
+  auto patched = value::ApplyJsonPatch(object, patch);
+  return patched ? std::move(*patched) : object;
 }
 
 }  // namespace
@@ -136,17 +154,9 @@ std::string BodyOf(const SetObject& object, const Delivery& delivery, const std:
     body.Set({"metadata", "uid"}, live->uid);
     body.Set({"metadata", "resourceVersion"}, live->resource_version);
   }
-  for (const std::string& pointer : object.ignored) {
-    auto path = value::ParsePointer(pointer);
-    if (!path || !live) continue;  // a new object begins with what Git says
-    const value::Ref there = value::Find(live_object, *path);
-    if (there) {
-      body.Set(*path, value::Value::Copy(there));
-    } else {
-      body.Remove(*path);
-    }
-  }
-  return value::ToJson(body.Done());
+  value::Value whole = body.Done();
+  if (live && !object.ignored.empty()) whole = WithOthersFields(whole, object.ignored, live_object);
+  return value::ToJson(whole);
 }
 
 }  // namespace flotilla::operate
