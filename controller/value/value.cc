@@ -417,7 +417,7 @@ class Spine {
  public:
   Spine(Arena& arena, const Path& path) : arena_(arena), path_(path) {}
 
-  std::optional<Node> Set(const Node& at, size_t depth, const Node& leaf) {
+  std::optional<Node> Put(const Node& at, size_t depth, const Node& leaf, bool insert) {
     if (depth == path_.size()) return leaf;
     const Step& step = path_[depth];
     bool fresh = at.kind == Kind::kAbsent || at.kind == Kind::kNull;
@@ -430,12 +430,15 @@ class Spine {
     if (place < size) {
       below = step.is_index ? &at.as.items[place] : &at.as.members[place].value;
     }
-    std::optional<Node> changed = Set(below ? *below : Node(), depth + 1, leaf);
+    std::optional<Node> changed = Put(below ? *below : Node(), depth + 1, leaf, insert);
     if (!changed) return std::nullopt;
     size_t new_size = std::max(size, place + 1);
     if (step.is_index) {
+      bool make_room = insert && depth + 1 == path_.size() && place < size;
+      if (make_room) ++new_size;
       Node* items = arena_.Array<Node>(new_size);
-      std::copy_n(at.as.items, size, items);
+      std::copy_n(at.as.items, place, items);
+      std::copy_n(at.as.items + place, size - place, items + place + (make_room ? 1 : 0));
       items[place] = *changed;
       return internal::ListNode(items, new_size);
     }
@@ -492,14 +495,21 @@ Arena& Edited::arena() {
 }
 
 Edited& Edited::Set(const Path& path, const Value& value) {
-  if (value.IsAbsent()) return Remove(path);
+  return value.IsAbsent() ? Remove(path) : Put(path, value, false);
+}
+
+Edited& Edited::Insert(const Path& path, const Value& value) {
+  return value.IsAbsent() ? *this : Put(path, value, true);
+}
+
+Edited& Edited::Put(const Path& path, const Value& value, bool insert) {
   if (path.empty()) {
     value_ = value;
     return *this;
   }
   Node original = value_.IsAbsent() ? Node() : internal::Adopt(arena(), value_);
   std::optional<Node> changed =
-      Spine(arena(), path).Set(original, 0, internal::Adopt(arena(), value));
+      Spine(arena(), path).Put(original, 0, internal::Adopt(arena(), value), insert);
   if (!changed) return *this;
   Node* root = arena().Array<Node>(1);
   *root = *changed;

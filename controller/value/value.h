@@ -79,6 +79,7 @@ class Ref {
   Ref operator[](std::string_view key) const;  // absent where this is no map or has no such key
   Ref operator[](const char* key) const { return (*this)[std::string_view(key)]; }
   Ref operator[](size_t index) const;
+  Ref operator[](int index) const { return (*this)[static_cast<size_t>(index)]; }
   template <typename... Keys>
   Ref At(Keys... keys) const {
     Ref at = *this;
@@ -205,11 +206,14 @@ class Edited {
   // A list index must exist, or be the size of the list (append). An impossible path changes nothing.
   // Setting to absent removes.
   Edited& Set(const Path& path, const Value& value);
+  // As Set, but a list index makes room: what stood there and behind moves up by one.
+  Edited& Insert(const Path& path, const Value& value);
   Edited& Remove(const Path& path);  // nothing happens where it does not exist
   Value Done();
 
  private:
   internal::Arena& arena();
+  Edited& Put(const Path& path, const Value& value, bool insert);
 
   Value value_;
   std::shared_ptr<internal::Arena> arena_;  // of the new nodes; one for all edits

@@ -77,7 +77,7 @@ class EventReader {
                                     parser_.problem);
     }
     std::string problem = parser_.problem ? parser_.problem : "the text is not YAML";
-    if (parser_.context) {
+    if (parser_.context && std::string_view(parser_.context) != "while scanning for the next token") {
       problem += std::string(" ") + parser_.context;
       if (parser_.context_mark.line != parser_.problem_mark.line) {
         problem += " that begins in line " + std::to_string(parser_.context_mark.line + 1);
@@ -410,10 +410,11 @@ class Composer {
     return true;
   }
 
-  // At "{" of "{{ .Values.name }}": the inner map would be a key of the outer one.
+  // In "{{ .Values.name }}" the inner map is a key of the outer one.
   bool IsTemplate() const {
     size_t at = reader_.event().start_mark.index;
-    return at > 0 && at < text_.size() && text_[at] == '{' && text_[at - 1] == '{';
+    std::string_view around = text_.substr(std::min(text_.size(), at > 0 ? at - 1 : 0), at > 0 ? 3 : 2);
+    return around.find("{{") != around.npos;
   }
 
   // Plain keys without an anchor are nearly all keys: they need no node, and are stored once.

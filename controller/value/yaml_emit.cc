@@ -111,6 +111,12 @@ class Emitter {
 std::string ToYaml(Ref value) {
   std::string out;
   Emitter(out).Document(value);
+  // libyaml ends the document explicitly after a literal block with trailing empty lines; go-yaml
+  // does not.
+  constexpr std::string_view kEnd = "\n...\n";
+  if (out.size() > kEnd.size() && std::string_view(out).substr(out.size() - kEnd.size()) == kEnd) {
+    out.resize(out.size() - kEnd.size() + 1);
+  }
   return out;
 }
 

@@ -105,6 +105,14 @@ std::optional<Scalar> ResolveFloat(std::string_view text) {
   return Scalar{.type = ScalarType::kFloat, .real = real};
 }
 
+bool UnderscoresSeparateDigits(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_') continue;
+    if (i == 0 || i + 1 == text.size() || !IsDigit(text[i - 1]) || !IsDigit(text[i + 1])) return false;
+  }
+  return true;
+}
+
 // yyyy-[m]m-[d]d, alone or followed by a time.
 bool LooksLikeTimestamp(std::string_view text) {
   if (SkipDigits(text, 0) != 4 || text.size() < 8 || text[4] != '-') return false;
@@ -122,15 +130,16 @@ Scalar ResolveScalar(std::string_view text) {
   bool number = IsDigit(first) || first == '-' || first == '+';
   if (!number && first != '.' && std::string_view("yYnNtTfFoO~").find(first) == text.npos) return {};
   if (auto word = ResolveWord(text)) return *word;
-  if (first == '.') return ResolveFloat(text).value_or(Scalar());
-  if (!number) return {};
+  if (!number && first != '.') return {};
   if (LooksLikeTimestamp(text)) return Scalar{.type = ScalarType::kTimestamp};
   std::string without_underscores;
   if (text.find('_') != text.npos) {
+    if (first == '.' && !UnderscoresSeparateDigits(text)) return {};
     std::copy_if(text.begin(), text.end(), std::back_inserter(without_underscores),
                  [](char c) { return c != '_'; });
     text = without_underscores;
   }
+  if (first == '.') return ResolveFloat(text).value_or(Scalar());
   if (auto integer = ResolveInteger(text)) return *integer;
   return ResolveFloat(text).value_or(Scalar());
 }
