@@ -368,8 +368,6 @@ void CurlTransfer::Resume() {
 Error CurlTransfer::Describe(int code) const {
   ErrorClass cls = ErrorClass::kUnavailable;
   switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT:
     case CURLE_SSL_CERTPROBLEM:     // our certificate or key cannot be read
     case CURLE_SSL_CACERT_BADFILE:  // the authorities cannot be read
       cls = ErrorClass::kInvalid;
@@ -400,6 +398,9 @@ Error CurlTransfer::Describe(int code) const {
 void CurlTransfer::Finish(int code) {
   if (failure_) return Deliver(tl::unexpected(std::move(*failure_)));
   if (code != CURLE_OK) return Deliver(tl::unexpected(Describe(code)));
+  if (!head_complete_) {  // which libcurl forgives
+    return Finish(ErrorClass::kUnavailable, "the connection ended within the header of the answer");
+  }
   Deliver(std::move(response_));
 }
 
