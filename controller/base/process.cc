@@ -159,17 +159,20 @@ void Feed(Descriptor& pipe, std::string_view& input) {
   pipe.Close();
 }
 
-// Reads what the pipe has, at most `most` bytes beyond what `text` holds; closes it at its end.
-void Drain(Descriptor& pipe, std::string& text, size_t most) {
+// Reads what the pipe has, at most `most` bytes; closes it at its end. True where more may be
+// there.
+bool Drain(Descriptor& pipe, std::string& text, size_t most) {
   std::array<char, 64 << 10> buffer;
-  for (size_t taken = 0; taken < most;) {
+  for (size_t taken = 0; pipe && taken < most;) {
     const ssize_t count = read(pipe.get(), buffer.data(), std::min(buffer.size(), most - taken));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) return;
-    if (count <= 0) return pipe.Close();
+    if (count < 0 && errno == EAGAIN) return false;
+    if (count <= 0) pipe.Close();
+    if (count <= 0) return false;
     text.append(buffer.data(), static_cast<size_t>(count));
     taken += static_cast<size_t>(count);
   }
+  return static_cast<bool>(pipe);
 }
 
 class PosixRunner final : public ProcessRunner {
@@ -240,13 +243,14 @@ class PosixRunner final : public ProcessRunner {
     ProcessExit exit;
     std::string_view left = command.input;
     if (left.empty()) input.Close();
-    const auto drain = [&]() -> Status {
-      if (output) Drain(output, exit.output, command.output_limit - exit.output.size() + 1);
-      if (error) Drain(error, exit.error, 4 * command.error_limit + 1);
+    // True where more may be there.
+    const auto drain = [&]() -> Result<bool> {
+      bool more = Drain(output, exit.output, command.output_limit - exit.output.size() + 1);
+      more |= Drain(error, exit.error, 4 * command.error_limit + 1);
       if (exit.error.size() > command.error_limit) {
         exit.error.erase(0, exit.error.size() - command.error_limit);
       }
-      if (exit.output.size() <= command.output_limit) return {};
+      if (exit.output.size() <= command.output_limit) return more;
       Error too_much;
       too_much.cls = ErrorClass::kInvalid;
       too_much.outcome = Outcome::kUnknown;
@@ -263,13 +267,13 @@ class PosixRunner final : public ProcessRunner {
       if (now >= command.deadline) return Ended(command, ErrorClass::kTimeout, Outcome::kUnknown);
       Await(child, stopped, input, output, error, command.deadline - now);
       if (input) Feed(input, left);
-      if (Status drained = drain(); !drained) return Pass(drained);
+      if (const auto drained = drain(); !drained) return Pass(drained);
     }
     const int status = child.Reap();
     // Nobody of its group writes any more; whoever left the group is not waited for.
-    for (size_t before = ~size_t{0}; exit.output.size() != before;) {
-      before = exit.output.size();
-      if (Status drained = drain(); !drained) return Pass(drained);
+    for (Result<bool> more = true; *more;) {
+      more = drain();
+      if (!more) return Pass(more);
     }
     exit.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return exit;
