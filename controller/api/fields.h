@@ -269,7 +269,8 @@ struct Codecs {
       if (!f.BeginList(from, bounds)) return;
       list.reserve(from.size());
       for (Ref item : from.Items()) {
-        f.ReadItem(list.size(), item, &list.emplace_back(), Item(), bounds);
+        const size_t index = list.size();
+        f.ReadItem(index, item, &list.emplace_back(), Item(), bounds);
       }
     }
     static Value Write(Fields& f, const void* at, bool keep) {
