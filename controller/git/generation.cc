@@ -187,10 +187,13 @@ Result<std::string> WriteCommit(git_repository* repository, const NewCommit& com
     update.path = paths.back().c_str();
     update.action = change.contents ? GIT_TREE_UPDATE_UPSERT : GIT_TREE_UPDATE_REMOVE;
     update.filemode = GIT_FILEMODE_BLOB;
-    Owned<git_tree_entry> existing;
-    if (baseline && git_tree_entry_bypath(Into(existing), baseline.get(), update.path) == 0 &&
-        git_tree_entry_filemode(existing.get()) == GIT_FILEMODE_BLOB_EXECUTABLE) {
-      update.filemode = GIT_FILEMODE_BLOB_EXECUTABLE;
+    if (baseline) {
+      Owned<git_tree_entry> existing;
+      const int found = git_tree_entry_bypath(Into(existing), baseline.get(), update.path);
+      if (found == 0 &&
+          git_tree_entry_filemode(existing.get()) == GIT_FILEMODE_BLOB_EXECUTABLE) {
+        update.filemode = GIT_FILEMODE_BLOB_EXECUTABLE;
+      }
     }
     if (change.contents) {
       const int code = git_blob_create_from_buffer(&update.id, repository, change.contents->data(),

@@ -40,7 +40,8 @@ struct LibgitFree {
 template <typename T>
 using Owned = std::unique_ptr<T, LibgitFree>;
 
-// The argument for libgit2's `T** out`, valid until the end of the full expression.
+// The argument for libgit2's `T** out`. The owner has what libgit2 put there after the end of the
+// full expression, and not before.
 template <typename T>
 class Into {
  public:

@@ -22,8 +22,9 @@ bool Wanted(std::string_view name, const std::vector<std::string>& prefixes) {
                      [&](const std::string& prefix) { return StartsWith(name, prefix); });
 }
 
+// A fault of the way here more often than of the server: worth another try.
 tl::unexpected<Error> Malformed(std::string_view what) {
-  return Fail(ErrorClass::kInvalid, "the Git server's answer is malformed: {}", what);
+  return Fail(ErrorClass::kUnavailable, "the Git server's answer is malformed: {}", what);
 }
 
 // An object format other than SHA-1 among the blank-separated capabilities is more than we can do.
@@ -94,13 +95,23 @@ Result<Announcement> ParseAnnouncement(std::string_view text,
   Announcement announcement;
   PacketReader packets(text);
   bool first_ref = true;
+  bool complete = false;  // a flush packet ends the list, and one more the line of the service
+  bool after_service = false;
   while (true) {
     Result<std::optional<Packet>> next = packets.Next();
     if (!next) return Pass(next);
-    if (!*next) return announcement;
+    if (!*next) {
+      if (!complete) return Malformed("the announcement of references has no end");
+      return announcement;
+    }
+    complete = (*next)->kind == Packet::Kind::kFlush && !std::exchange(after_service, false);
     if ((*next)->kind != Packet::Kind::kData) continue;
     std::string_view line = (*next)->data;
-    if (StartsWith(line, "# service=") || line == "version 1") continue;
+    if (StartsWith(line, "# service=")) {
+      after_service = true;
+      continue;
+    }
+    if (line == "version 1") continue;
     if (StartsWith(line, "ERR ")) {
       return Fail(ErrorClass::kUnavailable, "the Git server says: {}", line.substr(4, 500));
     }

@@ -153,8 +153,16 @@ Result<Revision> Mirror::Fetch(const RemoteSpec& remote, std::string_view last_s
   if (!turn) return Pass(turn);
   Exchange exchange(runtime_, client_, url_, remote, std::move(stop), deadline);
   Result<Revision> revision = FetchInTurn(remote, last_seen, exchange);
-  if (!revision) return Fail(revision, "fetch {} of {}", remote.ref.ToString(), CanonicalUrl(url_));
+  if (!revision) return Failed(revision.error(), "fetch", remote);
   return revision;
+}
+
+tl::unexpected<Error> Mirror::Failed(Error below, std::string_view doing,
+                                     const RemoteSpec& remote) const {
+  // Internal was about the repository on our disk. The disk may be full or broken, which is no
+  // defect of the program and may pass.
+  if (below.cls == ErrorClass::kInternal) below.cls = ErrorClass::kUnavailable;
+  return Fail(std::move(below), "{} {} of {}", doing, remote.ref.ToString(), CanonicalUrl(url_));
 }
 
 Result<Mirror::Target> Mirror::Locate(const RefSpec& ref, Generation* generation,
@@ -289,7 +297,7 @@ Result<std::string> Mirror::Push(const RemoteSpec& remote, const NewCommit& comm
   if (!turn) return Pass(turn);
   Exchange exchange(runtime_, client_, url_, remote, std::move(stop), deadline);
   Result<std::string> id = PushInTurn(remote, commit, exchange);
-  if (!id) return Fail(id, "push to {} of {}", remote.ref.ToString(), CanonicalUrl(url_));
+  if (!id) return Failed(id.error(), "push to", remote);
   return id;
 }
 

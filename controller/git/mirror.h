@@ -46,6 +46,8 @@ class Mirror {
   // has, and puts it in place of the old one. On failure the old one stays.
   Result<Target> Replace(const RefSpec& ref, const Target& target, Exchange& exchange);
 
+  tl::unexpected<Error> Failed(Error below, std::string_view doing, const RemoteSpec& remote) const;
+
   // The generation in use, null where there is none yet.
   Result<std::shared_ptr<Generation>> Current();
   Result<std::shared_ptr<Generation>> CurrentOrNew();

@@ -178,7 +178,10 @@ Error Conversation::Explain(int code) const {
   const bool protocol = last && (last->klass == GIT_ERROR_NET || last->klass == GIT_ERROR_CALLBACK);
   Error libgit = LibgitError(code);
   if (error_) return *error_;
-  if (protocol && libgit.cls == ErrorClass::kInternal) libgit.cls = ErrorClass::kUnavailable;
+  // What is not found is an object on our own disk: what the remote does not have, it says itself.
+  if (libgit.cls != ErrorClass::kConflict) {
+    libgit.cls = protocol ? ErrorClass::kUnavailable : ErrorClass::kInternal;
+  }
   return libgit;
 }
 

@@ -82,6 +82,19 @@ TEST_CASE("An empty repository announces nothing") {
   CHECK(announcement->refs.empty());
 }
 
+TEST_CASE("An announcement that is cut off is an error, not an empty repository") {
+  const std::string whole = Packets({"# service=git-upload-pack\n", "0000",
+                                     kA + " refs/heads/main" + std::string(1, '\0') + "x\n",
+                                     kB + " refs/heads/side\n", "0000"});
+  REQUIRE(ParseAnnouncement(whole, {"refs/"})->refs.size() == 2);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    INFO(whole.substr(0, size));
+    const auto announcement = ParseAnnouncement(whole.substr(0, size), {"refs/"});
+    REQUIRE_FALSE(announcement);
+    CHECK(announcement.error().cls == ErrorClass::kUnavailable);
+  }
+}
+
 TEST_CASE("An announcement of protocol 2 says only that") {
   for (const bool service_line : {false, true}) {
     std::vector<std::string> lines = {"version 2\n", "agent=git/2.39\n", "ls-refs=unborn\n",
