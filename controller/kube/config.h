@@ -85,6 +85,8 @@ struct AccessSources {
   Disk* disk = nullptr;                   // rooted at "/"; null: files are refused
   ProcessRunner* process = nullptr;       // null: exec plugins are refused
   std::vector<std::string> allowed_exec;  // names or absolute paths; "*" allows any
+  // All that a plugin sees besides what its configuration adds: PATH and HOME at least.
+  std::vector<std::pair<std::string, std::string>> exec_environment;
 };
 
 // `context`: empty for the current one. `directory`: of the kubeconfig, for relative paths.

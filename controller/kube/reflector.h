@@ -39,26 +39,28 @@ struct WatchEvent {
 };
 Result<WatchEvent> ParseWatchEvent(std::string_view line);
 
-// --- what happens ---
+namespace reflector {
+
+// What happens.
 struct Start {};
 struct TimerFired {};
 struct PageListed {
   Result<ListPage> page;
 };
-struct WatchOpened {};  // 200
-struct WatchRefused {
+struct WatchOpened {};  // answered 200
+struct WatchRefused {   // any other answer, or none
   Error error;
-};  // any other answer, or none
+};
 struct WatchSaid {
   WatchEvent event;
 };
-struct WatchEnded {
+struct WatchEnded {  // the end of the stream (success), or what cut it
   Status end;
-};  // EOF, reset, silence
+};
 using Input =
     std::variant<Start, TimerFired, PageListed, WatchOpened, WatchRefused, WatchSaid, WatchEnded>;
 
-// --- what the consumer hears ---
+// What the consumer hears.
 struct Applied {
   value::Value object;
 };
@@ -66,12 +68,12 @@ struct Deleted {
   ObjectKey key;
   value::Value last;  // as the server sent it; absent where the deletion was seen by absence
 };
-struct Synced {};  // everything that exists has been told; again after each relist
+struct Synced {};  // everything that exists has been told; again after each list
 using Output = std::variant<Applied, Deleted, Synced>;
 
-// --- what to do next ---
-struct ListNext {                // one page
-  std::string resource_version;  // of the first page: "0" (cache) or "" (newest)
+// What to do next. Everything but GoOn ends the watch that is open.
+struct GoOn {};    // keep reading, or keep waiting
+struct ListNext {  // one page; the first, of the newest state, where there is no token
   std::string continue_token;
 };
 struct WatchFrom {
@@ -79,48 +81,68 @@ struct WatchFrom {
   bool send_initial_events = false;
   Duration timeout{0};  // timeoutSeconds of the request
 };
-struct WaitFor {
+struct WaitFor {  // then TimerFired
   Duration delay{0};
-};               // then TimerFired; a stream that is open is closed
-struct GoOn {};  // keep reading, or keep waiting
+};
 using Action = std::variant<GoOn, ListNext, WatchFrom, WaitFor>;
+
+}  // namespace reflector
 
 class Reflector {
  public:
-  explicit Reflector(ReflectorOptions options) : options_(options) {}
+  explicit Reflector(ReflectorOptions options)
+      : options_(options), try_watch_list_(options.watch_list) {}
 
   // `random`: 64 random bits. Appends to `outputs`.
-  Action Step(Input input, TimePoint now, uint64_t random, std::vector<Output>& outputs);
+  reflector::Action Step(reflector::Input input, TimePoint now, uint64_t random,
+                         std::vector<reflector::Output>& outputs);
 
-  // True between a Synced and the next relist: what was told is what exists, as far as we know.
+  // What was told is what exists, as far as we know: false until the first list is complete, and
+  // while a new one is read.
   bool synced() const { return synced_; }
+  int failures() const { return failures_; }  // in a row
   const std::string& resource_version() const { return resource_version_; }
   size_t size() const { return known_.size(); }
 
  private:
-  enum class Mode : unsigned char { kIdle, kListing, kInitialEvents, kWatching, kBackOff };
-  // Enough to tell a change and a replacement; compared for equality only.
+  enum class Mode : unsigned char {
+    kIdle,
+    kListing,
+    kOpening,
+    kInitialEvents,
+    kWatching,
+    kBackOff
+  };
+  // Enough to tell a change and a replacement; hashes, compared for equality only.
   struct Known {
-    uint64_t uid = 0;
-    uint64_t version = 0;
+    size_t uid = 0;
+    size_t version = 0;
     uint32_t round = 0;  // the list that it was last seen in
   };
+  using Outputs = std::vector<reflector::Output>;
 
-  Action Connect(uint64_t random);
-  Action Relist(uint64_t random);
-  Action Fail(const Error& error, TimePoint now, uint64_t random);
-  Action OnPage(PageListed& input, TimePoint now, uint64_t random, std::vector<Output>& outputs);
-  Action OnEvent(WatchEvent& event, TimePoint now, uint64_t random, std::vector<Output>& outputs);
-  void See(value::Value object, std::vector<Output>& outputs);
-  void FinishList(std::vector<Output>& outputs);
+  // One for each input.
+  reflector::Action On(reflector::PageListed& input, uint64_t random, Outputs& outputs);
+  reflector::Action On(reflector::WatchRefused& input, uint64_t random);
+  reflector::Action On(reflector::WatchSaid& input, TimePoint now, uint64_t random,
+                       Outputs& outputs);
+  reflector::Action On(reflector::WatchEnded& input, TimePoint now, uint64_t random);
+
+  reflector::Action Connect(uint64_t random);  // the next list or watch
+  reflector::Action Watch(uint64_t random);
+  reflector::Action Relist(uint64_t random);  // at once the first time, then after a back-off
+  reflector::Action Wait(std::optional<Duration> at_least, uint64_t random);
+  void BeginList();
+  void FinishList(std::string resource_version, Outputs& outputs);
+  void See(value::Value object, Outputs& outputs);
 
   ReflectorOptions options_;
+  bool try_watch_list_;
   Mode mode_ = Mode::kIdle;
   bool synced_ = false;
-  bool try_watch_list_ = true;
-  bool from_cache_ = true;        // the next list may come from the server's cache
+  bool initial_events_ = false;   // the watch that is being opened begins with the list
+  bool continuing_ = false;       // the page that is being read is not the first
   std::string resource_version_;  // to watch from; "" means list first
-  std::string continue_token_;
   int failures_ = 0;
   uint32_t round_ = 0;
   TimePoint watching_since_{};

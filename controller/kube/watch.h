@@ -39,7 +39,7 @@ struct WatchOptions {
   std::string ns;    // empty: all namespaces
   std::string label_selector;
   std::string field_selector;
-  bool metadata_only = false;  // objects are PartialObjectMetadata
+  bool metadata_only = false;  // objects have metadata, and apiVersion and kind of their own
   // Run on every object before anything else sees or keeps it.
   std::function<value::Value(value::Value)> strip;  // null: StripManagedFields
   ReflectorOptions protocol;
@@ -64,7 +64,7 @@ class Watch {
 class WatchPool {
  public:
   WatchPool(Runtime& runtime, Timers& timers);
-  ~WatchPool();  // all watches are gone by then
+  ~WatchPool();  // every Watch must be gone
   WatchPool(const WatchPool&) = delete;
   WatchPool& operator=(const WatchPool&) = delete;
 
@@ -72,8 +72,8 @@ class WatchPool {
   std::unique_ptr<Watch> Start(Client& client, WatchOptions options, WatchHandler& handler);
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  class Worker;
+  const std::shared_ptr<Worker> worker_;
 };
 
 }  // namespace flotilla::kube
