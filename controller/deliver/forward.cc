@@ -4,12 +4,6 @@
 namespace flotilla::deliver {
 namespace {
 
-std::string RunName(const AppState& state, const ReleaseId& release, int number) {
-  std::string_view digest = release.release_digest;
-  if (size_t colon = digest.find(':'); colon != std::string_view::npos) digest.remove_prefix(colon + 1);
-  return fmt::format("{}-{}-{}", state.settings.name, digest.substr(0, 8), number);
-}
-
 void Finish(Context& ctx, RunPhase phase, std::string message) {
   Run& run = *ctx.state.run;
   run.phase = phase;
@@ -33,13 +27,13 @@ void StartRun(Context& ctx, PreparedRelease prepared) {
   AppState& state = ctx.state;
   const int number = state.run ? state.run->number + 1 : 1;
   if (state.run && RunIsActive(state)) {
-    Finish(ctx, RunPhase::kSuperseded, "a newer release takes its place");
+    ctx.Do(CloseRollout{state.run->name, RunPhase::kSuperseded, "a newer release takes its place"});
   }
 
   Run run;
   run.number = number;
   run.fence = ++state.max_fence;
-  run.name = RunName(state, prepared.release, number);
+  run.name = api::RolloutName(state.settings.name, prepared.release.release_digest, number);
   run.release = std::move(prepared.release);
   run.schema_key = std::move(prepared.schema_key);
   run.base = state.target;

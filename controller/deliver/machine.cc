@@ -71,18 +71,17 @@ TimePoint NextWake(const AppState& state, TimePoint now) {
 
 void NoteApplied(Context& ctx, const Applied& applied) {
   AppState& state = ctx.state;
+  const WallTime accepted = applied.at == WallTime{} ? ctx.now.wall : applied.at;
   if (state.rollback && applied.fence == state.rollback->fence) {
     if (ClusterRun* cluster = FindCluster(state.rollback->clusters, applied.cluster)) {
       Enter(*cluster, ClusterPhase::kRolledBack, ctx.now);
-      cluster->applied_at = ctx.now.wall;
-      cluster->retry_at = kForever;
+      cluster->applied_at = accepted;
     }
   } else if (state.run && applied.fence == state.run->fence) {
     ClusterRun* cluster = FindCluster(state.run->clusters, applied.cluster);
     if (cluster && cluster->phase == ClusterPhase::kApplying) {
       Enter(*cluster, ClusterPhase::kVerifying, ctx.now);
-      cluster->applied_at = ctx.now.wall;
-      cluster->retry_at = kForever;
+      cluster->applied_at = accepted;
       cluster->health = Health::kUnknown;
       cluster->verdict.reset();
     }
@@ -189,10 +188,33 @@ void NoteApproval(Context& ctx, const ApprovalSeen& approval) {
   }
 }
 
+// What was delivered stays as it is; people learn why nothing new comes.
+void Stall(Context& ctx, const char* reason, const Error& error) {
+  const std::string message = error.ToString();
+  if (ctx.state.stalled_reason == reason && ctx.state.stalled_message == message) return;
+  ctx.state.stalled_reason = reason;
+  ctx.state.stalled_message = message;
+  ctx.Do(SaveApplication{});
+  ctx.Warn(reason, "{}", message);
+}
+
+void Resume(Context& ctx) {
+  if (!ctx.state.run || ctx.state.run->phase != RunPhase::kValidating) return;
+  for (ClusterRun& cluster : ctx.state.run->clusters) {
+    cluster.dry_run_pending = ctx.Reachable(cluster.name);
+    if (cluster.dry_run_pending) {
+      ctx.Do(DryRun{cluster.name, ctx.state.run->fence, ctx.state.run->release});
+    } else {
+      cluster.phase = ClusterPhase::kUnverified;
+    }
+  }
+}
+
 void Note(Context& ctx, const Event& event) {
   AppState& state = ctx.state;
   std::visit(
       Overload{
+          [&](const Restored&) { Resume(ctx); },
           [&](const RevisionSeen& seen) {
             if (seen.revision == state.wanted_revision) return;
             state.wanted_revision = seen.revision;
@@ -206,13 +228,11 @@ void Note(Context& ctx, const Event& event) {
             state.preparing = false;
             Consider(ctx, done.prepared);
           },
+          [&](const SourceFailed& failed) { Stall(ctx, "SourceFailed", failed.error); },
           [&](const PrepareFailed& failed) {
             if (failed.id != state.prepare_id) return;
             state.preparing = false;
-            state.stalled_reason = ToString(failed.error.cls);
-            state.stalled_message = failed.error.ToString();
-            ctx.Do(SaveApplication{});
-            ctx.Warn("PrepareFailed", "{}", state.stalled_message);
+            Stall(ctx, "PrepareFailed", failed.error);
           },
           [&](const DryRunDone& done) { NoteDryRun(ctx, done); },
           [&](const Applied& applied) { NoteApplied(ctx, applied); },
@@ -251,7 +271,7 @@ const char* ToString(Health health) {
 
 const char* NameOf(const Event& event) {
   constexpr const char* kNames[] = {
-      "RevisionSeen", "InputsChanged", "Prepared", "PrepareFailed", "DryRunDone", "Applied",
+      "Restored", "RevisionSeen", "SourceFailed", "InputsChanged", "Prepared", "PrepareFailed", "DryRunDone", "Applied",
       "ApplyFailed", "Pruned", "HealthSeen", "VerdictSeen", "ReachabilityChanged", "HeldSeen",
       "Drifted", "RollbackSeen", "RollbackReleased", "ApprovalSeen", "FleetChanged", "TimeCame"};
   static_assert(std::size(kNames) == std::variant_size_v<Event>);
@@ -260,7 +280,7 @@ const char* NameOf(const Event& event) {
 
 const char* NameOf(const Command& command) {
   constexpr const char* kNames[] = {
-      "Prepare", "CreateRollout", "SaveRollout", "SaveRollback", "SaveApplication",
+      "Prepare", "CreateRollout", "SaveRollout", "CloseRollout", "SaveRollback", "SaveApplication",
       "CreateRollback", "RefuseRollback", "FreezeApplication", "DryRun", "Apply", "Prune", "CancelBelow", "Watch",
       "WakeAt", "Say"};
   static_assert(std::size(kNames) == std::variant_size_v<Command>);

@@ -214,8 +214,11 @@ struct AppState {
 // ---------------------------------------------------------------------------------------------
 // What happened.
 
+// First of all, after Restore: what was under way goes on.
+struct Restored {};
 // The head of the source moved, or is known for the first time.
 struct RevisionSeen { std::string revision; };
+struct SourceFailed { Error error; };  // it cannot be fetched, and was not before
 // The shell asks for a new preparation: the spec, the placement, a policy or an input changed.
 struct InputsChanged {};
 struct Prepared { uint64_t id = 0; PreparedRelease prepared; };
@@ -225,7 +228,7 @@ enum class DryRunAnswer : unsigned char { kAccepted, kInvalid, kUnavailable };
 struct DryRunDone { std::string cluster; Fence fence = 0; DryRunAnswer answer = DryRunAnswer::kAccepted; std::string message; };
 
 // The API server of the cluster accepted the whole set of this fence.
-struct Applied { std::string cluster; Fence fence = 0; int written = 0; };
+struct Applied { std::string cluster; Fence fence = 0; int written = 0; WallTime at{}; };
 struct ApplyFailed { std::string cluster; Fence fence = 0; Error error; };
 struct Pruned { std::string cluster; Fence fence = 0; int deleted = 0; std::string blocked; };
 struct HealthSeen { std::string cluster; Fence fence = 0; Health health = Health::kUnknown; std::string message; };
@@ -249,7 +252,7 @@ struct ApprovalSeen { std::string rollout; std::string stage; std::string releas
 struct FleetChanged {};  // the FleetView differs from the last one
 struct TimeCame {};      // a time asked for by WakeAt has come
 
-using Event = std::variant<RevisionSeen, InputsChanged, Prepared, PrepareFailed, DryRunDone, Applied,
+using Event = std::variant<Restored, RevisionSeen, SourceFailed, InputsChanged, Prepared, PrepareFailed, DryRunDone, Applied,
                            ApplyFailed, Pruned, HealthSeen, VerdictSeen, ReachabilityChanged,
                            HeldSeen, Drifted, RollbackSeen, RollbackReleased, ApprovalSeen,
                            FleetChanged, TimeCame>;
@@ -264,6 +267,7 @@ struct Prepare { uint64_t id = 0; };
 struct CreateRollout {};
 // Durable: the status of the Rollout, the Rollback or the Application as the state now says.
 struct SaveRollout {};
+struct CloseRollout { std::string name; RunPhase phase = RunPhase::kSuperseded; std::string message; };  // of an earlier run
 struct SaveRollback {};
 struct SaveApplication {};
 // Durable: the commit point of a rollback. An object of that name that exists is as good.
@@ -286,7 +290,7 @@ struct WakeAt { TimePoint time; };
 // An Event for people (and notifiers): `reason` is CamelCase, `warning` its type.
 struct Say { bool warning = false; std::string reason; std::string message; };
 
-using Command = std::variant<Prepare, CreateRollout, SaveRollout, SaveRollback, SaveApplication,
+using Command = std::variant<Prepare, CreateRollout, SaveRollout, CloseRollout, SaveRollback, SaveApplication,
                              CreateRollback, RefuseRollback,
                              FreezeApplication, DryRun, Apply, Prune,
                              CancelBelow, Watch, WakeAt, Say>;

@@ -224,7 +224,7 @@ api::Rollback RollbackRecord(const AppState& state, const CreateRollback& comman
   return rollback;
 }
 
-api::RollbackStatus RollbackStatusOf(const AppState& state, const RollbackRun& rollback, WallTime now,
+api::RollbackStatus RollbackStatusOf(const RollbackRun& rollback, WallTime now,
                                      api::RollbackStatus before) {
   api::RollbackStatus status;
   status.conditions = std::move(before.conditions);
@@ -255,7 +255,6 @@ api::RollbackStatus RollbackStatusOf(const AppState& state, const RollbackRun& r
     status.phase = api::RollbackPhase::kSucceeded;
   }
   if (rollback.complete) status.finished = rollback.timeline.accepted_at;
-  (void)state;
   SetConditions(status.conditions, status.phase == api::RollbackPhase::kSucceeded, !rollback.complete,
                 blocked, api::ToString(status.phase), status.message, 1, now);
   return status;

@@ -24,7 +24,7 @@ api::RolloutStatus RolloutStatusOf(const AppState& state, const Run& run, WallTi
 // What CreateRollback asks for.
 api::Rollback RollbackRecord(const AppState& state, const CreateRollback& command,
                              const api::Application& application);
-api::RollbackStatus RollbackStatusOf(const AppState& state, const RollbackRun& rollback, WallTime now,
+api::RollbackStatus RollbackStatusOf(const RollbackRun& rollback, WallTime now,
                                      api::RollbackStatus before);
 
 api::ApplicationStatus ApplicationStatusOf(const AppState& state, const api::Application& application,

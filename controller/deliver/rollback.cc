@@ -1,4 +1,5 @@
 // Leaving a release: from the reason to the last known good set on every cluster.
+#include "api/rollback.h"
 #include "deliver/steps.h"
 
 namespace flotilla::deliver {
@@ -92,7 +93,11 @@ void Conclude(Context& ctx) {
     state.target_fence = rollback.fence;
     state.target_clusters = std::move(placed);
     rollback.complete = true;
-    rollback.timeline.accepted_at = ctx.now.wall;
+    rollback.timeline.accepted_at = rollback.timeline.decided_at;
+    for (const ClusterRun& cluster : rollback.clusters) {
+      if (cluster.phase != ClusterPhase::kRolledBack) continue;
+      rollback.timeline.accepted_at = std::max(*rollback.timeline.accepted_at, cluster.applied_at);
+    }
     rollback.verify_at = ctx.now.mono + state.settings.verify_after_rollback;
   }
   if (LeavesRun(state, rollback)) {
@@ -171,7 +176,7 @@ void RequestRollback(Context& ctx, const char* cause, std::string reason,
     if (!visible || item.readable_at < *visible) visible = item.readable_at;
   }
   state.evidence = std::move(evidence);
-  ctx.Do(CreateRollback{fmt::format("{}-rb-{}", state.settings.name, run.fence), cause,
+  ctx.Do(CreateRollback{api::RollbackName(state.settings.name, run.fence), cause,
                         std::move(reason)});
 }
 
@@ -192,7 +197,7 @@ void OnRollbackSeen(Context& ctx, const RollbackSeen& seen) {
 
   std::string refused;
   const std::optional<ReleaseId> to = seen.to ? seen.to : RollbackTarget(state, leaving.release);
-  if (seen.name != fmt::format("{}-rb-{}", state.settings.name, leaving.fence)) {
+  if (seen.name != api::RollbackName(state.settings.name, leaving.fence)) {
     refused = fmt::format("it names fence {}, but fence {} is what runs: create it again",
                                    seen.name.substr(seen.name.rfind('-') + 1), leaving.fence);
   } else if (!to) {

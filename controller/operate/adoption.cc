@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "api/names.h"
-#include "value/diff.h"
-
 namespace flotilla::operate {
 namespace {
 
@@ -35,31 +32,6 @@ std::optional<Owner> OwnerOf(value::Ref live, const std::string& our_parent_id) 
     if (!reference["controller"].Bool()) continue;
     return Owner{api::AdoptSource::kController,
                  reference["kind"].Text() + " " + reference["name"].Text()};
-  }
-  return std::nullopt;
-}
-
-// What an apply changes of an object, apart from the marks of its owner.
-std::optional<std::string> FirstDifference(value::Ref live, value::Ref applied) {
-  for (const value::Change& difference : value::Diff(live, applied)) {
-    const value::Path& path = difference.path;
-    if (path.empty()) continue;
-    if (path[0].key == "status") continue;
-    if (path[0].key == "metadata" && path.size() > 1) {
-      const std::string& field = path[1].key;
-      if (field != "labels" && field != "annotations") continue;
-      if (path.size() > 2 && (path[2].key == kube::kApplySetPartOf || path[2].key == kube::kFenceAnnotation)) {
-        continue;
-      }
-      if (path.size() == 2 && difference.before.IsAbsent()) {
-        const auto members = difference.after.Members();
-        const bool only_ours = std::all_of(members.begin(), members.end(), [](const auto& member) {
-          return member.first == kube::kApplySetPartOf || member.first == kube::kFenceAnnotation;
-        });
-        if (only_ours) continue;
-      }
-    }
-    return value::ToString(path);
   }
   return std::nullopt;
 }

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "api/names.h"
 #include "render/canonical.h"
+#include "value/diff.h"
 #include "value/json.h"
 #include "value/json_patch.h"
 
@@ -157,6 +159,30 @@ std::string BodyOf(const SetObject& object, const Delivery& delivery, const std:
   value::Value whole = body.Done();
   if (live && !object.ignored.empty()) whole = WithOthersFields(whole, object.ignored, live_object);
   return value::ToJson(whole);
+}
+
+std::optional<std::string> FirstDifference(value::Ref live, value::Ref applied) {
+  for (const value::Change& difference : value::Diff(live, applied)) {
+    const value::Path& path = difference.path;
+    if (path.empty()) continue;
+    if (path[0].key == "status") continue;
+    if (path[0].key == "metadata" && path.size() > 1) {
+      const std::string& field = path[1].key;
+      if (field != "labels" && field != "annotations") continue;
+      if (path.size() > 2 && (path[2].key == kube::kApplySetPartOf || path[2].key == kube::kFenceAnnotation)) {
+        continue;
+      }
+      if (path.size() == 2 && difference.before.IsAbsent()) {
+        bool only_ours = true;
+        for (const auto& [key, mark] : difference.after.Members()) {
+          only_ours &= key == kube::kApplySetPartOf || key == kube::kFenceAnnotation;
+        }
+        if (only_ours) continue;
+      }
+    }
+    return value::ToString(path);
+  }
+  return std::nullopt;
 }
 
 }  // namespace flotilla::operate

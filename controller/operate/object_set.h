@@ -1,7 +1,7 @@
 // The objects of a delivery as requests: which resource each is, what body its write has.
 #pragma once
 
-#include <set>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -39,5 +39,9 @@ std::vector<KindScope> ScopesOf(const std::vector<SetObject>& objects);
 // `live_object` is given, carry its values, so that owning them changes nothing.
 std::string BodyOf(const SetObject& object, const Delivery& delivery, const std::string& parent_id,
                    const LiveObject* live, value::Ref live_object);
+
+// Where the answer to a dry-run apply differs from what is there: the first field, apart from status
+// and our own marks. nullopt: writing it would change nothing.
+std::optional<std::string> FirstDifference(value::Ref live, value::Ref applied);
 
 }  // namespace flotilla::operate

@@ -138,9 +138,9 @@ Result<git::RemoteSpec> Sources::RemoteOf(const api::Repository& repository, std
     return it == values->end() ? std::string() : std::string(it->second.Reveal());
   };
   if (!text("token").empty()) {
-    remote.credentials = git::BearerCredentials{text("token")};
+    remote.credentials = git::BearerCredentials{Secret(text("token"))};
   } else if (!text("username").empty() || !text("password").empty()) {
-    remote.credentials = git::BasicCredentials{text("username"), text("password")};
+    remote.credentials = git::BasicCredentials{text("username"), Secret(text("password"))};
   }
   if (const std::string ca = text("ca.crt"); !ca.empty()) {
     // One Transport per remote, so that connections are pooled: kept while the CA is the same.
