@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "http/cpprest_client.h"
 #include "http/curl_client.h"
 
 namespace flotilla::http {
@@ -10,9 +11,13 @@ namespace flotilla::http {
 std::ostream& operator<<(std::ostream& out, const Backend& backend) { return out << backend.name; }
 
 std::vector<Backend> Backends() {
-  return {
+  std::vector<Backend> backends = {
       {"libcurl", [](Runtime& runtime) { return NewCurlClient(runtime); }, true},
   };
+#ifndef __SANITIZE_THREAD__  // the library is not instrumented: its locks cannot be seen
+  backends.push_back({"cpprest", &NewCpprestClient, false});
+#endif
+  return backends;
 }
 
 StreamEvents Recorder::Events() {
