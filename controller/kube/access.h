@@ -19,8 +19,8 @@
 namespace flotilla::kube {
 
 struct Proof {
-  http::Headers headers;                             // Authorization, or none
-  std::shared_ptr<const http::Transport> transport;  // trust and client certificate
+  http::Headers headers{};                             // Authorization, or none
+  std::shared_ptr<const http::Transport> transport{};  // trust and client certificate
 };
 
 // Thread-safe.
@@ -40,9 +40,9 @@ std::shared_ptr<Credentials> FixedCredentials(Proof proof);
 
 // On whose behalf a request is made (the Impersonate-* headers).
 struct Impersonation {
-  std::string user;
-  std::string uid;
-  std::vector<std::string> groups;
+  std::string user{};
+  std::string uid{};
+  std::vector<std::string> groups{};
   std::map<std::string, std::vector<std::string>> extra;
   bool empty() const { return user.empty(); }
   bool operator==(const Impersonation&) const = default;
@@ -53,10 +53,10 @@ Impersonation ServiceAccount(const std::string& ns, const std::string& name);
 http::Headers ToHeaders(const Impersonation& impersonation);
 
 struct Access {
-  std::string base_url;  // "https://10.0.0.1:6443", possibly with a path; no trailing slash
-  std::shared_ptr<Credentials> credentials;
-  Impersonation impersonation;    // of every request that names no other
-  std::string default_namespace;  // "default" where nothing says otherwise
+  std::string base_url{};  // "https://10.0.0.1:6443", possibly with a path; no trailing slash
+  std::shared_ptr<Credentials> credentials{};
+  Impersonation impersonation{};    // of every request that names no other
+  std::string default_namespace{};  // "default" where nothing says otherwise
 };
 
 }  // namespace flotilla::kube

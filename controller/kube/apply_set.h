@@ -46,30 +46,30 @@ std::string ParentName(std::string_view hub_uid, std::string_view app_ns,
                        std::string_view app_name);
 
 struct InventoryEntry {
-  ObjectId id;
-  std::string uid;
-  std::string digest;            // of the object as we want it, hex
-  int64_t generation = 0;        // as our last write left it; 0 for kinds without
-  std::string resource_version;  // where generation is 0
+  ObjectId id{};
+  std::string uid{};
+  std::string digest{};            // of the object as we want it, hex
+  int64_t generation = 0;          // as our last write left it; 0 for kinds without
+  std::string resource_version{};  // where generation is 0
   bool operator==(const InventoryEntry&) const = default;
 };
 
 struct Parent {
-  std::string name;
-  std::string hub_uid;
-  std::string application_ns;
-  std::string application;
+  std::string name{};
+  std::string hub_uid{};
+  std::string application_ns{};
+  std::string application{};
   int64_t fence = 0;
-  std::string target_digest;  // of the release that is being, or was, applied
-  std::string phase;          // of operate/: "Applying", "Applied", ...
-  std::optional<WallTime> applied_at;
-  std::set<GroupKind> group_kinds;        // at least those of the inventory
-  std::vector<InventoryEntry> inventory;  // sorted by id
+  std::string target_digest{};  // of the release that is being, or was, applied
+  std::string phase{};          // of operate/: "Applying", "Applied", ...
+  std::optional<WallTime> applied_at{};
+  std::set<GroupKind> group_kinds{};        // at least those of the inventory
+  std::vector<InventoryEntry> inventory{};  // sorted by id
   // Of the stored object; empty before it exists.
-  std::string uid;
-  std::string resource_version;
+  std::string uid{};
+  std::string resource_version{};
   // ConfigMaps that hold the rest of a large inventory, as read; in order.
-  std::vector<std::string> chunks;
+  std::vector<std::string> chunks{};
   bool operator==(const Parent&) const = default;
 };
 

@@ -35,18 +35,18 @@ inline constexpr const char* kFieldManager = "flotilla";
 
 struct ApiRequest {
   Verb verb = Verb::kGet;
-  std::string path;                                        // of ObjectPath or CollectionPath
-  std::vector<std::pair<std::string, std::string>> query;  // decoded
-  std::string body;                                        // JSON
-  std::string target;  // how errors name it; the path where empty
+  std::string path{};                                        // of ObjectPath or CollectionPath
+  std::vector<std::pair<std::string, std::string>> query{};  // decoded
+  std::string body{};                                        // JSON
+  std::string target{};  // how errors name it; the path where empty
   bool dry_run = false;
-  bool force = false;          // of an apply
-  bool strict = false;         // unknown and duplicate fields are refused, not only warned about
-  bool metadata_only = false;  // answers become PartialObjectMetadata(List)
-  bool repeated = false;       // see AnswerContext
-  std::string field_manager;   // of creates, updates and patches; "flotilla" where empty
-  std::string accept;          // media types asked for instead of JSON's
-  std::optional<Impersonation> impersonation;  // instead of the Access's; one of "" means none
+  bool force = false;           // of an apply
+  bool strict = false;          // unknown and duplicate fields are refused, not only warned about
+  bool metadata_only = false;   // answers become PartialObjectMetadata(List)
+  bool repeated = false;        // see AnswerContext
+  std::string field_manager{};  // of creates, updates and patches; "flotilla" where empty
+  std::string accept{};         // media types asked for instead of JSON's
+  std::optional<Impersonation> impersonation{};  // instead of the Access's; one of "" means none
   Duration timeout =
       kRequestTimeout;  // from sending to the whole answer; writes tell the server too
 };
@@ -65,24 +65,24 @@ struct WriteOptions {
   bool dry_run = false;
   bool force = false;
   bool strict = false;
-  std::string field_manager;
-  std::optional<Impersonation> impersonation;
+  std::string field_manager{};
+  std::optional<Impersonation> impersonation{};
   Duration timeout = kRequestTimeout;
 };
 struct DeleteOptions {
-  std::string uid;  // preconditions; empty: none
-  std::string resource_version;
-  std::string propagation;  // "Background", "Foreground", "Orphan"; empty: the kind's default
+  std::string uid{};  // preconditions; empty: none
+  std::string resource_version{};
+  std::string propagation{};  // "Background", "Foreground", "Orphan"; empty: the kind's default
   bool dry_run = false;
-  std::optional<Impersonation> impersonation;
+  std::optional<Impersonation> impersonation{};
   Duration timeout = kRequestTimeout;
 };
 struct ListOptions {
-  std::string label_selector;
-  std::string field_selector;
+  std::string label_selector{};
+  std::string field_selector{};
   bool metadata_only = false;
   size_t page = 0;                     // objects per request; 0: limits::kListPage
-  std::string resource_version;        // "0": the server's cache is fresh enough
+  std::string resource_version{};      // "0": the server's cache is fresh enough
   Duration timeout = kRequestTimeout;  // per page
 };
 

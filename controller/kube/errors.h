@@ -103,7 +103,8 @@ struct AnswerContext {
   bool repeated = false;
   // What was sent may be secret: a server's words about its content are withheld.
   bool sensitive = false;
-  std::string_view target;  // how messages name what was asked for: "Deployment.apps web/frontend"
+  std::string_view
+      target{};  // how messages name what was asked for: "Deployment.apps web/frontend"
 };
 
 // The Error for an answer with status >= 400 (or an ERROR event of a watch, with the code of its

@@ -49,23 +49,23 @@ class LeaderToken {
 };
 
 struct LeaseOptions {
-  std::string ns;
-  std::string name;
-  std::string identity;  // unique per process: pod name and a random part
-  Duration lease = 5s;   // whole seconds
-  Duration renew = 4s;   // lease > renew > 1.2 × retry
+  std::string ns{};
+  std::string name{};
+  std::string identity{};  // unique per process: pod name and a random part
+  Duration lease = 5s;     // whole seconds
+  Duration renew = 4s;     // lease > renew > 1.2 × retry
   Duration retry = 1s;
 };
 Status Check(const LeaseOptions& options);
 
 struct LeaseRecord {
-  std::string holder;  // "" : released
+  std::string holder{};  // "" : released
   Duration duration{0};
   WallTime acquired{};
   WallTime renewed{};
   int64_t transitions = 0;
-  std::string resource_version;
-  std::string uid;
+  std::string resource_version{};
+  std::string uid{};
   bool operator==(const LeaseRecord&) const = default;
 };
 Result<LeaseRecord> ParseLease(value::Ref object);
@@ -88,9 +88,9 @@ LeaseRecord NextRecord(const LeaseOptions& options, const LeaseView& view, Lease
                        WallTime now);
 
 struct LeaderEvents {
-  std::function<void(LeaderToken token)> on_elected;  // must not block
-  std::function<void()> on_lost;                      // after the token was revoked; must not block
-  std::function<void(const std::string& identity)> on_leader;  // another, or us
+  std::function<void(LeaderToken token)> on_elected{};  // must not block
+  std::function<void()> on_lost{};  // after the token was revoked; must not block
+  std::function<void(const std::string& identity)> on_leader{};  // another, or us
 };
 
 // Runs until stopped. Returns with the reason when leadership is lost; run it again to be a

@@ -62,13 +62,13 @@ struct ObjectId {
 
 // One resource as an API server serves it.
 struct ApiResource {
-  GroupVersionResource gvr;
-  std::string kind;
-  std::string singular;
+  GroupVersionResource gvr{};
+  std::string kind{};
+  std::string singular{};
   bool namespaced = false;
-  std::vector<std::string> verbs;         // sorted
-  std::vector<std::string> short_names;   // as served
-  std::vector<std::string> subresources;  // "status", "scale", ...; sorted
+  std::vector<std::string> verbs{};         // sorted
+  std::vector<std::string> short_names{};   // as served
+  std::vector<std::string> subresources{};  // "status", "scale", ...; sorted
   GroupVersionKind Gvk() const { return {gvr.group, gvr.version, kind}; }
   bool HasVerb(std::string_view verb) const;
   bool HasSubresource(std::string_view name) const;

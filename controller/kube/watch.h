@@ -34,15 +34,15 @@ class WatchHandler {
 };
 
 struct WatchOptions {
-  GroupVersionResource resource;
-  std::string kind;  // stamped on objects that do not name theirs
-  std::string ns;    // empty: all namespaces
-  std::string label_selector;
-  std::string field_selector;
+  GroupVersionResource resource{};
+  std::string kind{};  // stamped on objects that do not name theirs
+  std::string ns{};    // empty: all namespaces
+  std::string label_selector{};
+  std::string field_selector{};
   bool metadata_only = false;  // objects have metadata, and apiVersion and kind of their own
   // Run on every object before anything else sees or keeps it.
-  std::function<value::Value(value::Value)> strip;  // null: StripManagedFields
-  ReflectorOptions protocol;
+  std::function<value::Value(value::Value)> strip{};  // null: StripManagedFields
+  ReflectorOptions protocol{};
 };
 
 // A copy without metadata.managedFields that shares nothing with the event it came in.
@@ -52,7 +52,7 @@ struct WatchHealth {
   bool synced = false;
   TimePoint last_contact{};  // the last byte from the server
   int failures = 0;          // in a row
-  std::string error;         // the last one; empty while all is well
+  std::string error{};       // the last one; empty while all is well
 };
 
 class Watch {
