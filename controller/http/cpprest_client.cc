@@ -115,6 +115,15 @@ class BodyBuffer final : public Concurrency::streams::details::streambuf_state_m
   }
   void release(uint8_t*, size_t) override {}
 
+  // The base class would answer a failure by blocking a thread of the pool until another thread of
+  // the pool has closed the buffer: a few failures at once, and the library stands still.
+  pplx::task<size_t> putn(const uint8_t* bytes, size_t count) override {
+    return Put(bytes, count, true);
+  }
+  pplx::task<size_t> putn_nocopy(const uint8_t* bytes, size_t count) override {
+    return Put(bytes, count, false);
+  }
+
  protected:
   pplx::task<int_type> _putc(uint8_t byte) override {
     return Put(&byte, 1, true).then([byte](size_t) -> int_type { return byte; });

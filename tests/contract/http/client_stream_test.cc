@@ -157,8 +157,9 @@ TEST_CASE("a paused stream may be resumed again and again") {
   recorder.PauseAlways(true);
   auto stream =
       subject.client->Open(subject.To(Method::kGet, server.Url()), 30s, recorder.Events());
-  for (size_t seen = 0; seen < 200'000; seen = recorder.bytes()) {
+  for (size_t seen = 0; seen < 200'000;) {
     REQUIRE(recorder.AwaitBytes(seen + 1));
+    seen = recorder.bytes();  // no more comes before this
     stream->Resume();
   }
   REQUIRE(recorder.AwaitEnd());
@@ -237,7 +238,8 @@ TEST_CASE("every stream has a connection of its own") {
     CHECK(recorder.end());
   }
   REQUIRE(subject.Get(server.Url()));
-  CHECK(server.connections() == 3);
+  CHECK(server.connections() >= 3);
+  if (subject.backend.counts_connections) CHECK(server.connections() == 3);
 }
 
 TEST_CASE("streams are not limited by the connections of unary requests") {

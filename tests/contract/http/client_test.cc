@@ -138,13 +138,20 @@ TEST_CASE("requests after each other share a connection") {
     while (!peer.ReadRequest().empty()) peer.Send(Ok("x"));
   });
   for (int i = 0; i < 5; ++i) REQUIRE(subject.Get(server.Url()));
-  CHECK(server.connections() == 1);
+  if (subject.backend.counts_connections) CHECK(server.connections() == 1);
 }
 
-TEST_CASE("requests at once use no more connections than their transport allows") {
+TEST_CASE("no more requests are at the server at once than their transport allows connections") {
   Subject subject(GENERATE(from_range(Backends())));
-  HostileServer server(subject.runtime, [](Peer& peer) {
-    while (!peer.ReadRequest().empty()) peer.Send(Ok("x"));
+  std::atomic<int> at_once{0};
+  std::atomic<int> most{0};
+  HostileServer server(subject.runtime, [&](Peer& peer) {
+    while (!peer.ReadRequest().empty()) {
+      const int now = ++at_once;
+      for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) continue;
+      --at_once;
+      peer.Send(Ok("x"));
+    }
   });
   auto transport = std::make_shared<Transport>();
   transport->max_connections = 3;
@@ -161,7 +168,8 @@ TEST_CASE("requests at once use no more connections than their transport allows"
   }
   REQUIRE(done->Wait(subject.runtime.Now() + 30s, {}) == WaitResult::kSet);
   CHECK(answers == 60);
-  CHECK(server.connections() <= 3);
+  CHECK(most <= 3);
+  if (subject.backend.counts_connections) CHECK(server.connections() <= 3);
 }
 
 TEST_CASE("a compressed answer is decoded unless the caller names encodings") {

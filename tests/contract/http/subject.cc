@@ -12,10 +12,10 @@ std::ostream& operator<<(std::ostream& out, const Backend& backend) { return out
 
 std::vector<Backend> Backends() {
   std::vector<Backend> backends = {
-      {"libcurl", [](Runtime& runtime) { return NewCurlClient(runtime); }, true},
+      {"libcurl", [](Runtime& runtime) { return NewCurlClient(runtime); }, true, true},
   };
 #ifndef __SANITIZE_THREAD__  // the library is not instrumented: its locks cannot be seen
-  backends.push_back({"cpprest", &NewCpprestClient, false});
+  backends.push_back({"cpprest", &NewCpprestClient, false, false});
 #endif
   return backends;
 }

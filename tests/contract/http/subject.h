@@ -17,7 +17,8 @@ namespace flotilla::http {
 struct Backend {
   const char* name;
   std::unique_ptr<HttpClient> (*make)(Runtime&);
-  bool limits_headers;  // of answers
+  bool limits_headers;      // of answers
+  bool counts_connections;  // gives one back before its answer is known
 };
 std::ostream& operator<<(std::ostream& out, const Backend& backend);
 
