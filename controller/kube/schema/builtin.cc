@@ -106,10 +106,14 @@ class Tables {
     std::string_view name = Word(line);
     Field field;
     for (; !name.empty(); name.remove_suffix(1)) {
-      if (name.back() == '!') field.required = true;
-      else if (name.back() == '+') field.always = true;
-      else if (name.back() == '?') field.omit_zero = true;
-      else break;
+      if (name.back() == '!')
+        field.required = true;
+      else if (name.back() == '+')
+        field.always = true;
+      else if (name.back() == '?')
+        field.omit_zero = true;
+      else
+        break;
     }
     field.name = name;
     field.type = Read(Word(line));
@@ -179,9 +183,11 @@ class Tables {
 
   Type Parse(std::string_view text) {
     static const std::map<std::string_view, Shape> kScalars = {
-        {"any", Shape::kAny},       {"bool", Shape::kBoolean},   {"int", Shape::kInteger},
-        {"number", Shape::kNumber}, {"string", Shape::kString},  {"bytes", Shape::kBytes},
-        {"time", Shape::kTime},     {"quantity", Shape::kQuantity}, {"intstr", Shape::kIntOrString}};
+        {"any", Shape::kAny},           {"bool", Shape::kBoolean},
+        {"int", Shape::kInteger},       {"number", Shape::kNumber},
+        {"string", Shape::kString},     {"bytes", Shape::kBytes},
+        {"time", Shape::kTime},         {"quantity", Shape::kQuantity},
+        {"intstr", Shape::kIntOrString}};
     Type type;
     if (auto scalar = kScalars.find(text); scalar != kScalars.end()) {
       type.shape = scalar->second;

@@ -6,25 +6,38 @@ namespace flotilla::kube::schema {
 
 const char* ToString(Shape shape) {
   switch (shape) {
-    case Shape::kAny: return "any";
-    case Shape::kBoolean: return "boolean";
-    case Shape::kInteger: return "integer";
-    case Shape::kNumber: return "number";
-    case Shape::kString: return "string";
-    case Shape::kIntOrString: return "int-or-string";
-    case Shape::kQuantity: return "quantity";
-    case Shape::kTime: return "time";
-    case Shape::kBytes: return "bytes";
-    case Shape::kStruct: return "object";
-    case Shape::kMap: return "map";
-    case Shape::kList: return "array";
+    case Shape::kAny:
+      return "any";
+    case Shape::kBoolean:
+      return "boolean";
+    case Shape::kInteger:
+      return "integer";
+    case Shape::kNumber:
+      return "number";
+    case Shape::kString:
+      return "string";
+    case Shape::kIntOrString:
+      return "int-or-string";
+    case Shape::kQuantity:
+      return "quantity";
+    case Shape::kTime:
+      return "time";
+    case Shape::kBytes:
+      return "bytes";
+    case Shape::kStruct:
+      return "object";
+    case Shape::kMap:
+      return "map";
+    case Shape::kList:
+      return "array";
   }
   return "any";
 }
 
 const Field* Type::Find(std::string_view field) const {
-  auto at = std::lower_bound(fields.begin(), fields.end(), field,
-                             [](const Field& f, std::string_view wanted) { return f.name < wanted; });
+  auto at =
+      std::lower_bound(fields.begin(), fields.end(), field,
+                       [](const Field& f, std::string_view wanted) { return f.name < wanted; });
   return at != fields.end() && at->name == field ? &*at : nullptr;
 }
 

@@ -21,11 +21,11 @@ enum class Shape : uint8_t {
   kNumber,
   kString,
   kIntOrString,
-  kQuantity,   // a string or a number on the wire
-  kTime,       // metav1.Time and metav1.MicroTime
-  kBytes,      // base64
-  kStruct,     // a map with known fields
-  kMap,        // a map with free keys and values of one type
+  kQuantity,  // a string or a number on the wire
+  kTime,      // metav1.Time and metav1.MicroTime
+  kBytes,     // base64
+  kStruct,    // a map with known fields
+  kMap,       // a map with free keys and values of one type
   kList,
 };
 const char* ToString(Shape shape);
@@ -42,11 +42,11 @@ struct Type {
   std::string_view name;  // "core.v1.Container"; empty for anonymous types
   Shape shape = Shape::kAny;
   ListKind list_kind = ListKind::kAtomic;
-  bool atomic = false;            // a struct or map that is one value as a whole
-  bool preserve_unknown = false;  // fields that are not listed are kept, of shape kAny
-  bool embedded_resource = false; // apiVersion, kind and metadata are allowed and checked
-  const Type* element = nullptr;  // of a list or map; of a struct: of its unlisted fields, or null
-  std::span<const Field> fields;  // of a struct, in bytewise order of their names
+  bool atomic = false;             // a struct or map that is one value as a whole
+  bool preserve_unknown = false;   // fields that are not listed are kept, of shape kAny
+  bool embedded_resource = false;  // apiVersion, kind and metadata are allowed and checked
+  const Type* element = nullptr;   // of a list or map; of a struct: of its unlisted fields, or null
+  std::span<const Field> fields;   // of a struct, in bytewise order of their names
   std::span<const std::string_view> keys;  // of a keyed list
 
   // Null where the struct has no such field.
@@ -60,12 +60,12 @@ struct Field {
   const Type* type = nullptr;
   bool required = false;
   bool nullable = false;
-  bool omit_zero = false;     // servers leave it out when it is "", 0, false or empty
-  bool always = false;        // servers write it even then
+  bool omit_zero = false;          // servers leave it out when it is "", 0, false or empty
+  bool always = false;             // servers write it even then
   bool patch_merge = false;        // x-kubernetes-patch-strategy: merge
   bool patch_retain_keys = false;  // ... retainKeys
   std::string_view patch_merge_key;
-  value::Value default_value;      // absent: none
+  value::Value default_value;  // absent: none
 };
 
 // The type of a value about which nothing is known.

@@ -60,7 +60,8 @@ struct ApiServerOptions {
 
 // What a request asks for, as a fault callback and an audit record see it.
 struct RequestInfo {
-  std::string verb;  // get list watch create update patch delete deletecollection, or "" (no resource)
+  std::string
+      verb;  // get list watch create update patch delete deletecollection, or "" (no resource)
   std::string group;
   std::string version;
   std::string resource;
