@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "catch.h"
+#include "contract/http/certificates.h"
 #include "unit/git/fixture.h"
 
 using namespace flotilla;
@@ -120,6 +121,60 @@ TEST_CASE("Credentials are sent as they are configured, and refused where they a
     remote.credentials = NoCredentials{};
     CHECK(fixture.Fetch(remote).error().cls == ErrorClass::kUnauthenticated);
   }
+}
+
+TEST_CASE("An authority that is configured for a remote is trusted, and for that remote only") {
+  const http::CertificateAuthority authority("Test authority");
+  const http::CertificateAuthority other("Other authority");
+  const http::Identity server = authority.Issue("git", {"IP:127.0.0.1"});
+  http::ServerOptions listen;
+  listen.certificate_pem = server.certificate_pem;
+  listen.key_pem = server.key_pem;
+  Fixture fixture({}, listen);
+  const std::string commit = fixture.repository.Commit({{"a", "1"}});
+
+  CHECK(fixture.FetchMain().error().cls == ErrorClass::kUnavailable);
+  RemoteSpec remote = fixture.Remote();
+  auto transport = std::make_shared<http::Transport>();
+  transport->ca_pem = other.certificate_pem();
+  remote.transport = transport;
+  CHECK_FALSE(fixture.Fetch(remote));
+
+  transport = std::make_shared<http::Transport>();
+  transport->ca_pem = authority.certificate_pem();
+  remote.transport = transport;
+  const auto revision = fixture.Fetch(remote);
+  INFO((revision ? "" : revision.error().ToString()));
+  REQUIRE(revision);
+  CHECK(revision->commit == commit);
+  CHECK_FALSE(fixture.FetchMain());  // the other spec trusts no more than before
+}
+
+TEST_CASE("A client certificate is presented where one is configured") {
+  const http::CertificateAuthority authority("Test authority");
+  const http::Identity server = authority.Issue("git", {"IP:127.0.0.1"});
+  http::ServerOptions listen;
+  listen.certificate_pem = server.certificate_pem;
+  listen.key_pem = server.key_pem;
+  listen.client_ca_pem = authority.certificate_pem();
+  Fixture fixture({}, listen);
+  fixture.repository.Commit({{"a", "1"}});
+  fixture.Intercept([](const http::ServerRequest& request, const http::Handler&) {
+    std::optional<http::ServerResponse> response;
+    if (request.client_certificate_pem.empty()) response = Plain(403);
+    return response;
+  });
+  RemoteSpec remote = fixture.Remote();
+  auto transport = std::make_shared<http::Transport>();
+  transport->ca_pem = authority.certificate_pem();
+  remote.transport = transport;
+  CHECK(fixture.Fetch(remote).error().cls == ErrorClass::kDenied);
+  const http::Identity us = authority.Issue("flotilla", {"DNS:flotilla"});
+  transport = std::make_shared<http::Transport>(*transport);
+  transport->client_cert_pem = us.certificate_pem;
+  transport->client_key_pem = us.key_pem;
+  remote.transport = transport;
+  CHECK(fixture.Fetch(remote));
 }
 
 TEST_CASE("A connection that breaks in the middle of a pack leaves the mirror as it was") {

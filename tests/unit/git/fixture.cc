@@ -76,13 +76,14 @@ std::string TestRepository::CommitTree(const std::string& listing) {
   return commit;
 }
 
-Fixture::Fixture(sim::GitServerOptions options)
+Fixture::Fixture(sim::GitServerOptions options, http::ServerOptions listen)
     : client(http::NewHttpClient(runtime)),
       repository(runtime, directory.path() + "/served"),
       stalled(runtime.NewEvent()) {
   options.root = directory.path() + "/served";
   http::Handler git = sim::GitHttpHandler(runtime, std::move(options));
-  auto served = http::Serve(runtime, {}, [this, git](const http::ServerRequest& request) {
+  tls_ = !listen.certificate_pem.empty();
+  auto served = http::Serve(runtime, std::move(listen), [this, git](const http::ServerRequest& request) {
     if (request.method == http::Method::kGet) ++requests.announcements;
     if (request.method == http::Method::kPost) ++requests.posts;
     http::ServerResponse response;
@@ -125,7 +126,7 @@ std::shared_ptr<const Fixture::Interceptor> Fixture::interceptor() const {
 }
 
 std::string Fixture::Url(const std::string& name) const {
-  return fmt::format("http://127.0.0.1:{}/{}", port_, name);
+  return fmt::format("{}://127.0.0.1:{}/{}", tls_ ? "https" : "http", port_, name);
 }
 
 RemoteSpec Fixture::Remote(RefKind kind, std::string value) const {

@@ -61,7 +61,7 @@ struct Requests {
 
 class Fixture {
  public:
-  explicit Fixture(sim::GitServerOptions options = {});
+  explicit Fixture(sim::GitServerOptions options = {}, http::ServerOptions listen = {});
 
   // Runs instead of the Git server where it returns an answer.
   using Interceptor = std::function<std::optional<http::ServerResponse>(
@@ -96,6 +96,7 @@ class Fixture {
   std::shared_ptr<const Interceptor> interceptor_;
   std::vector<std::shared_ptr<http::ResponseWriter>> open_answers_;
   std::unique_ptr<http::HttpServer> server_;
+  bool tls_ = false;
   uint16_t port_ = 0;
 };
 

@@ -91,7 +91,7 @@ TEST_CASE("Links and submodules are reported and never followed") {
 TEST_CASE("No path leads out of the tree") {
   Fixture fixture;
   const auto tree = FetchTree(fixture, fixture.repository.Commit({{"a/x", "1"}}));
-  for (const char* path : {"..", "../a", "a/../a/x", "/a/x", "a//x", "./a", ".git/config", "a/."}) {
+  for (const char* path : {"..", "../a", "a/../a/x", "/a/x", "a//x", "a/./x", ".git/config"}) {
     INFO(path);
     CHECK(tree->Read(path).error().cls == ErrorClass::kInvalid);
     CHECK_FALSE(tree->Find(path).has_value());
