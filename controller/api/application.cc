@@ -81,13 +81,13 @@ static void Describe(Fields& f, PatchOperation& patch) {
 static void Describe(Fields& f, Patch& patch) {
   f.Required("target", patch.target, "Which rendered objects; {} means all.");
   f.Required("operations", patch.operations, "RFC 6902 operations, in order.",
-             {.min_items = 1, .max_items = 100});
+             {.min_items = 1, .max_items = 50});
 }
 
 static void Describe(Fields& f, Override& override_) {
   f.Required("clusterSelector", override_.cluster_selector, "Where the patches apply.");
   f.Required("patches", override_.patches, "In order, after rendering.",
-             {.min_items = 1, .max_items = 100});
+             {.min_items = 1, .max_items = 20});
 }
 
 static void Describe(Fields& f, PrunePolicy& prune) {
@@ -143,9 +143,10 @@ static void Describe(Fields& f, ApplicationSpec& spec) {
   f.Optional("createNamespace", spec.create_namespace,
              "Create targetNamespace where it is missing. It is never deleted.");
   f.Optional("commonLabels", spec.common_labels,
-             "Added to the metadata of every object, never to selectors.");
+             "Added to the metadata of every object, never to selectors.",
+             {.format = &kLabelValue});
   f.Required("placement", spec.placement, "Which clusters it is delivered to.");
-  f.Optional("overrides", spec.overrides, "Differences per cluster.", {.max_items = 100});
+  f.Optional("overrides", spec.overrides, "Differences per cluster.", {.max_items = 64});
   f.Reference("planRef", spec.plan,
               "A RolloutPlan in the same namespace. Absent: one cluster, then half, then all.");
   f.References("sloRefs", spec.slos,

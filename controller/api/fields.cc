@@ -265,7 +265,7 @@ const Codec& CodecOf<IntOrPercent>() {
 template <>
 const Codec& CodecOf<Labels>() {
   static constexpr Codec kCodec{
-      [](Fields& f, Ref from, void* at, const Bounds&) {
+      [](Fields& f, Ref from, void* at, const Bounds& bounds) {
         if (!from.IsMap()) return f.WrongType("a map of strings", from);
         auto& labels = As<Labels>(at);
         labels.clear();
@@ -273,6 +273,13 @@ const Codec& CodecOf<Labels>() {
           if (!item.IsString()) {
             f.Complain("the value of {} must be a string, is {} (put it in quotes)", Quote(key),
                        value::ToString(item.kind()));
+          }
+          if (bounds.format && !kLabelKey.accepts(key)) {
+            f.Complain("{} is not {}", Quote(key), kLabelKey.says);
+          }
+          if (bounds.format && !bounds.format->accepts(item.String())) {
+            f.Complain("the value of {}, {}, is not {}", Quote(key), Quote(item.String()),
+                       bounds.format->says);
           }
           labels.emplace(key, item.Text());
         }
@@ -285,9 +292,10 @@ const Codec& CodecOf<Labels>() {
         for (const auto& [key, text] : labels) members.emplace_back(key, Value(text));
         return Value::Map(members);
       },
-      [](Fields&, void*, const Bounds&) {
-        return Value::Map(
-            {{"type", "object"}, {"additionalProperties", Value::Map({{"type", "string"}})}});
+      [](Fields& f, void*, const Bounds& bounds) {
+        std::string example;
+        Value values = CodecOf<std::string>().schema(f, &example, bounds);
+        return Value::Map({{"type", "object"}, {"additionalProperties", std::move(values)}});
       }};
   return kCodec;
 }
@@ -590,7 +598,7 @@ flotilla::Status Fields::Parse(Ref object, Meta& meta, void* at, Visitor describ
   const std::string_view kind = object["kind"].String();
   const std::string_view version = object["apiVersion"].String();
   if (kind != f.kind_->kind || version != kApiVersion) {
-    return Fail(ErrorClass::kInvalid, "expected a {} of {}, found {} of {}", f.kind_->kind,
+    return Fail(ErrorClass::kInvalid, "expected {} of {}, found {} of {}", f.kind_->kind,
                 kApiVersion, kind.empty() ? "no kind" : kind,
                 version.empty() ? "no apiVersion" : version);
   }

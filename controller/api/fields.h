@@ -57,7 +57,7 @@ struct Bounds {
   std::optional<double> max = {};
   std::optional<Duration> shortest = {};  // of durations
   std::optional<Duration> longest = {};
-  const Format* format = nullptr;  // of strings, of items of a list of strings
+  const Format* format = nullptr;  // of strings, items of lists, values of labels
   int min_items = 0;
   int max_items = 0;          // 0: none
   const char* key = nullptr;  // items are maps, unique by this member

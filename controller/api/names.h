@@ -41,11 +41,4 @@ inline constexpr std::string_view kReconcileAnnotation = "flotilla.dev/reconcile
 // Permits what a guard refuses, for one release only: its value is that release's digest.
 inline constexpr std::string_view kAllowDestructiveAnnotation = "flotilla.dev/allow-destructive";
 
-// The Kubernetes ApplySet convention (KEP-3659).
-inline constexpr std::string_view kApplySetIdLabel = "applyset.kubernetes.io/id";
-inline constexpr std::string_view kApplySetPartOfLabel = "applyset.kubernetes.io/part-of";
-inline constexpr std::string_view kApplySetToolingAnnotation = "applyset.kubernetes.io/tooling";
-inline constexpr std::string_view kApplySetKindsAnnotation =
-    "applyset.kubernetes.io/contains-group-kinds";
-
 }  // namespace flotilla::api

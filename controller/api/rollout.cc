@@ -1,5 +1,7 @@
 #include "api/rollout.h"
 
+#include <algorithm>
+
 #include "api/fields.h"
 
 namespace flotilla::api {
@@ -95,8 +97,9 @@ static void Describe(Fields& f, RolloutSpec& spec) {
   f.Optional("reason", spec.reason, "What started it.");
   f.Required("release", spec.release, "What is delivered.");
   f.Optional("previous", spec.previous, "Last known good when it began; absent for the first.");
-  f.Required("stages", spec.stages, "The plan, with its clusters.", {.key = "name"});
-  f.Optional("slos", spec.slos, "The objectives.", {.key = "name"});
+  f.Required("stages", spec.stages, "The plan, with its clusters.",
+             {.max_items = 50, .key = "name"});
+  f.Optional("slos", spec.slos, "The objectives.", {.max_items = 20, .key = "name"});
   f.Optional("policy", spec.policy, "The DeliveryPolicy that admitted it.");
   f.Immutable("a Rollout is a record: its spec never changes");
 }

@@ -171,7 +171,8 @@ static void Describe(Fields& f, SelectorRequirement& requirement) {
 }
 
 void Describe(Fields& f, LabelSelector& selector) {
-  f.Optional("matchLabels", selector.match_labels, "Labels that must have these values.");
+  f.Optional("matchLabels", selector.match_labels, "Labels that must have these values.",
+             {.format = &kLabelValue});
   f.Optional("matchExpressions", selector.match_expressions,
              "Further requirements; all of them must hold.", {.max_items = 20});
 }

@@ -29,9 +29,10 @@ bool Holds(double value, Comparison op, double bound) {
 
 void Describe(Fields& f, Objective& objective) {
   f.Required("name", objective.name, "Unique within the object.", {.format = &kDnsLabel});
-  f.Required("query", objective.query,
-             "PromQL that yields a scalar or a vector of one element. {{app}}, {{namespace}} and "
-             "{{cluster}} stand for the application, its targetNamespace and the cluster.");
+  f.Required(
+      "query", objective.query,
+      "PromQL that yields a scalar or a vector of one element. {{app}} and {{cluster}} stand for "
+      "the names of the application and the cluster.");
   f.Required("op", objective.op, "The objective is met while `query op value` holds.");
   f.Required("value", objective.value, "The bound.");
   f.Optional("freshBy", objective.fresh_by,

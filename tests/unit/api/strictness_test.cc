@@ -89,6 +89,15 @@ TEST_CASE("a wrong field of an application is named with what it should be") {
       {{"spec", "commonLabels"},
        Value::Map({{"a", 1}}),
        "spec.commonLabels: the value of \"a\" must be a string, is integer (put it in quotes)"},
+      {{"spec", "commonLabels"},
+       Value::Map({{"a b", "c"}}),
+       "spec.commonLabels: \"a b\" is not a label key (an optional DNS name and '/', then letters, "
+       "digits, '-', '_' and '.')"},
+      {{"spec", "commonLabels"},
+       Value::Map({{"a", "b c"}}),
+       "spec.commonLabels: the value of \"a\", \"b c\", is not a label value (letters, digits, "
+       "'-', "
+       "'_' and '.', at most 63)"},
       {{"spec", "adopt"},
        "Sometimes",
        "spec.adopt: \"Sometimes\" is not one of IfNoDiff, Always, Never"},
@@ -183,15 +192,13 @@ TEST_CASE("everything that is wrong is reported together, the first ten in full"
 }
 
 TEST_CASE("an object of another kind or version is refused by name") {
-  CHECK(
-      Complaint(Edited(Minimal()).Set({"kind"}, "Deployment").Done(), ParseApplication) ==
-      "expected a Application of flotilla.dev/v1alpha1, found Deployment of flotilla.dev/v1alpha1");
-  CHECK(
-      Complaint(Edited(Minimal()).Set({"apiVersion"}, "argoproj.io/v1alpha1").Done(),
-                ParseApplication) ==
-      "expected a Application of flotilla.dev/v1alpha1, found Application of argoproj.io/v1alpha1");
+  CHECK(Complaint(Edited(Minimal()).Set({"kind"}, "Deployment").Done(), ParseApplication) ==
+        "expected Application of flotilla.dev/v1alpha1, found Deployment of flotilla.dev/v1alpha1");
+  CHECK(Complaint(Edited(Minimal()).Set({"apiVersion"}, "argoproj.io/v1alpha1").Done(),
+                  ParseApplication) ==
+        "expected Application of flotilla.dev/v1alpha1, found Application of argoproj.io/v1alpha1");
   CHECK(Complaint(Value::Map({{"spec", 1}}), ParseApplication) ==
-        "expected a Application of flotilla.dev/v1alpha1, found no kind of no apiVersion");
+        "expected Application of flotilla.dev/v1alpha1, found no kind of no apiVersion");
   CHECK(Complaint(Value("text"), ParseApplication) == "an object must be a map, is string");
 }
 
