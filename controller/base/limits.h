@@ -43,6 +43,7 @@ inline constexpr size_t kGitReadAhead = 1u << 20;      // received and not yet i
 // render/
 inline constexpr size_t kSourceFileBytes = 8u << 20;
 inline constexpr size_t kSourceFiles = 20'000;
+inline constexpr size_t kSourceBytes = 64u << 20;  // of all manifests of one application
 inline constexpr size_t kSourceDepth = 64;
 inline constexpr size_t kObjectsPerApplication = 20'000;
 

@@ -1,8 +1,8 @@
-// Digests of objects, variants and releases: docs/canonical-form.md specifies them byte by byte and
-// holds test vectors.
+// Digests of objects, variants and releases: docs/canonical-form.md specifies them byte by byte,
+// and holds the vectors that tests/unit/render checks.
 //
-// Equal digests mean that the same bytes would be applied, whatever the order of files, documents
-// and keys they were written in.
+// Equal digests mean that the same would be applied, whatever the order of files, documents and
+// keys it was written in.
 #pragma once
 
 #include <map>
@@ -15,18 +15,18 @@
 
 namespace flotilla::render {
 
-// Goes into every digest: a new form is a new release, which starts no rollout by itself.
+// Goes into every digest: a new form makes new releases, which start no rollout by themselves.
 inline constexpr std::string_view kCanonicalForm = "flotilla.v1";
 
 // Without what only a server may say: status, and creationTimestamp, resourceVersion, uid,
-// generation, managedFields, selfLink of metadata. Rendering does this to every object.
+// generation, managedFields and selfLink of metadata. Rendering does this to every object.
 value::Value WithoutServerFields(const value::Value& object);
 
 Digest ObjectDigest(value::Ref object);
 
-// Objects in the order of their ids, no two equal.
+// By Id().
 void SortObjects(std::vector<Object>& objects);
-// `objects` in any order.
+// Of sorted objects.
 Digest VariantDigest(const std::vector<Object>& objects);
 
 // Everything that a release consists of.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/digest.h"
 #include "kube/resource.h"
 #include "value/value.h"
 
@@ -13,6 +14,7 @@ struct Object {
   kube::GroupVersionKind gvk;
   kube::ObjectKey key;  // with the namespace that it will have on the cluster
   value::Value value;   // as it will be applied
+  Digest digest;        // ObjectDigest(value)
   // For messages; no part of the object's digest. `file` is relative to the root of the tree.
   std::string file;
   uint32_t line = 0;
@@ -21,7 +23,7 @@ struct Object {
   std::string Source() const;  // "deploy/web.yaml:12"
 };
 
-// Splits apiVersion, kind, namespace and name off `value`; checks nothing.
+// Reads apiVersion, kind, namespace and name from `value`, and digests it; checks nothing.
 Object MakeObject(value::Value value, std::string file = {}, uint32_t line = 0);
 
 }  // namespace flotilla::render

@@ -25,6 +25,7 @@
 #include "kube/resource.h"
 #include "render/object.h"
 #include "render/read_set.h"
+#include "render/selection.h"
 
 namespace flotilla::render {
 
@@ -51,6 +52,8 @@ struct RenderRequest {
   api::Labels common_labels;      // on every object, winning over its own
   std::vector<VariantInputs> variants{VariantInputs{}};
   ScopeOf scope;  // may be empty
+  // For the input digest only, which must not depend on the clusters that happen to exist.
+  std::vector<api::Override> overrides;
 };
 
 // Immutable once rendered; shared by everything that holds it.
@@ -63,7 +66,7 @@ struct RenderOutput {
   std::vector<std::shared_ptr<const Variant>> variants;  // as many as in the request, in its order;
                                                          // equal ones are one object
   ReadSet read_set;
-  Digest input_digest;  // of everything read, the options and all variant inputs
+  Digest input_digest;  // of everything read and the options of the application
   // Kinds whose scope nobody knows: their objects keep the namespace they name. The caller must
   // resolve them per cluster before it writes.
   std::vector<kube::GroupVersionKind> unresolved;
