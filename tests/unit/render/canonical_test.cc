@@ -26,7 +26,8 @@ value::Value Vectors() {
 
 TEST_CASE("the documented vectors of canonical JSON and of object digests hold") {
   size_t count = 0;
-  for (value::Ref vector : Vectors()["objects"].Items()) {
+  const value::Value vectors = Vectors();
+  for (value::Ref vector : vectors["objects"].Items()) {
     auto documents = value::ParseYaml(vector["yaml"].String());
     REQUIRE(documents);
     REQUIRE(documents->size() == 1);

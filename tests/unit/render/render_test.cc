@@ -105,7 +105,7 @@ TEST_CASE("namespaces follow the scope of a kind: own CRDs, built-in kinds, then
            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, "
            "namespace: wrong}\n---\napiVersion: y.io/v1\nkind: Asked\nmetadata: {name: q}\n---\n"
            "apiVersion: z.io/v1\nkind: Unknown\nmetadata: {name: u}\n---\napiVersion: z.io/v1\n"
-           "kind: Unknown\nmetadata: {name: u, namespace: n}\n"}};
+           "kind: Unknown\nmetadata: {name: u, namespace: ns}\n"}};
   RenderRequest request;
   request.target_namespace = "target";
   request.scope = [](const kube::GroupVersionKind& gvk) -> std::optional<Scope> {
@@ -117,7 +117,7 @@ TEST_CASE("namespaces follow the scope of a kind: own CRDs, built-in kinds, then
   CHECK(Ids(output) ==
         Names{"ConfigMap other/b", "ConfigMap target/a", "CustomResourceDefinition.apiextensions.k8s.io fleets.x.io",
               "ClusterRole.rbac.authorization.k8s.io r", "Fleet.x.io own", "Asked.y.io target/q",
-              "Unknown.z.io u", "Unknown.z.io n/u"});
+              "Unknown.z.io u", "Unknown.z.io ns/u"});
   CHECK(output->unresolved == std::vector<kube::GroupVersionKind>{{"z.io", "v1", "Unknown"}});
 }
 
@@ -135,26 +135,26 @@ TEST_CASE("the target namespace is added on request, unless the set has it") {
 
 TEST_CASE("common labels are on every object and win; nothing else is labelled") {
   MemoryTree tree{{"a.yaml",
-                   "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: n, labels: "
-                   "{team: own, x: y}}\nspec: {selector: {matchLabels: {x: y}}}\n"}};
+                   "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: ns, labels: "
+                   "{team: own, x: z}}\nspec: {selector: {matchLabels: {x: z}}}\n"}};
   RenderRequest request;
   request.common_labels = {{"team", "common"}};
   auto output = Render(tree, request);
   REQUIRE(output);
   value::Ref object = output->variants[0]->objects[0].value;
-  CHECK(value::ToJson(object["metadata"]["labels"]) == R"({"team":"common","x":"y"})");
-  CHECK(value::ToJson(object["spec"]) == R"({"selector":{"matchLabels":{"x":"y"}}})");
+  CHECK(value::ToJson(object["metadata"]["labels"]) == R"({"team":"common","x":"z"})");
+  CHECK(value::ToJson(object["spec"]) == R"({"selector":{"matchLabels":{"x":"z"}}})");
 }
 
 TEST_CASE("what only a server may say does not survive") {
   MemoryTree tree{{"a.yaml",
-                   "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: n\n  "
+                   "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: ns\n  "
                    "creationTimestamp: null\n  resourceVersion: '5'\n  uid: x\n  generation: 2\n  "
                    "managedFields: []\n  selfLink: /x\n  annotations: {keep: me}\nstatus: {a: b}\n"}};
   auto output = Render(tree, At(""));
   REQUIRE(output);
   CHECK(value::ToJson(output->variants[0]->objects[0].value) ==
-        R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"n","annotations":{"keep":"me"}}})");
+        R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"ns","annotations":{"keep":"me"}}})");
 }
 
 // One line of the design's "Bad input" each.
