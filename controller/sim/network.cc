@@ -83,17 +83,16 @@ void Network::Core::Begin(const std::shared_ptr<Exchange>& exchange,
   if (fate.fault == Fault::kDropRequest) return;
   const TimePoint arrival =
       runtime_.Now() + Latency(LinkOf(exchange->from, exchange->origin)) + fate.delay;
-  At(arrival, [this, exchange, request, fate] { Arrive(exchange, request, fate, false); });
+  At(arrival, [this, exchange, request, fate] { Arrive(exchange, request, fate); });
   if (fate.fault == Fault::kDuplicate) {
     At(arrival + draws_.Between(0us, 1s),
-       [this, exchange, request, fate] { Arrive(exchange, request, fate, true); });
+       [this, exchange, request, fate] { Arrive(exchange, request, fate); });
   }
 }
 
 // Runs at the server, or where it would be. The sender may have given up long ago.
 void Network::Core::Arrive(const std::shared_ptr<Exchange>& exchange,
-                           const std::shared_ptr<http::ServerRequest>& request, const Fate& fate,
-                           bool again) {
+                           const std::shared_ptr<http::ServerRequest>& request, const Fate& fate) {
   const auto listener = listeners_.find(exchange->origin);
   if (fate.fault == Fault::kRefuse || listener == listeners_.end()) {
     const std::string message = "connection refused by " + exchange->origin;
@@ -111,23 +110,22 @@ void Network::Core::Arrive(const std::shared_ptr<Exchange>& exchange,
   if (fate.fault == Fault::kFail && !fate.executed) {
     return Reply(exchange, {.status = fate.status, .headers = {}, .body = "", .stream = {}});
   }
-  Execute(exchange, request, fate, again);
+  Execute(exchange, request, fate);
 }
 
 // A handler may wait: it gets a fiber of its own.
 void Network::Core::Execute(const std::shared_ptr<Exchange>& exchange,
-                            const std::shared_ptr<http::ServerRequest>& request, const Fate& fate,
-                            bool again) {
+                            const std::shared_ptr<http::ServerRequest>& request, const Fate& fate) {
   ++counts_[{exchange->origin, exchange->method, exchange->path}].executed;
   const uint64_t id = ++order_;
   handlers_[id] = runtime_.Spawn(
-      exchange->origin, [this, exchange, request, fate, again, id,
+      exchange->origin, [this, exchange, request, fate, id,
                          handler = listeners_.at(exchange->origin).handler](std::stop_token) {
         runtime_.Note(
             fmt::format("executes {} {}", http::ToString(request->method), request->target));
         http::ServerResponse response = handler(*request);
         At(runtime_.Now(), [this, id] { handlers_.erase(id); });
-        if (again || fate.fault == Fault::kDropReply) return;
+        if (fate.fault == Fault::kDropReply) return;
         if (fate.fault == Fault::kResetReply) {
           return Reply(exchange, {.status = 0, .headers = {}, .body = "", .stream = {}});
         }

@@ -124,9 +124,9 @@ class Network::Core : public std::enable_shared_from_this<Network::Core> {
   void Begin(const std::shared_ptr<Exchange>& exchange,
              const std::shared_ptr<http::ServerRequest>& request, const Fate& fate);
   void Arrive(const std::shared_ptr<Exchange>& exchange,
-              const std::shared_ptr<http::ServerRequest>& request, const Fate& fate, bool again);
+              const std::shared_ptr<http::ServerRequest>& request, const Fate& fate);
   void Execute(const std::shared_ptr<Exchange>& exchange,
-               const std::shared_ptr<http::ServerRequest>& request, const Fate& fate, bool again);
+               const std::shared_ptr<http::ServerRequest>& request, const Fate& fate);
   void Reply(const std::shared_ptr<Exchange>& exchange, http::ServerResponse response);
   void Deliver(const std::shared_ptr<Exchange>& exchange, http::ServerResponse response);
   void Finish(const std::shared_ptr<Exchange>& exchange, Result<http::ServerResponse> result);

@@ -42,8 +42,14 @@ TEST_CASE("one seed is one schedule, and other seeds are others") {
   CHECK(Interleaving(7, &first) == Interleaving(7, &second));
   CHECK(first == second);
   std::set<std::string> orders;
-  for (uint64_t seed = 1; seed <= 50; ++seed) orders.insert(Interleaving(seed));
+  std::set<uint64_t> hashes;
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    uint64_t hash;
+    orders.insert(Interleaving(seed, &hash));
+    hashes.insert(hash);
+  }
   CHECK(orders.size() > 20);
+  CHECK(hashes.size() >= orders.size());
 }
 
 TEST_CASE("the hash of the schedule tells when a program takes another way") {
@@ -178,21 +184,28 @@ TEST_CASE("tasks spawn, join and destroy tasks of their own") {
   CHECK(leaves == 256);
 }
 
-TEST_CASE("a wait in a destructor that an exception runs does not mix up exceptions of two tasks") {
+TEST_CASE("tasks that wait in the middle of an exception do not mix up theirs") {
   FiberRuntime runtime;
   struct WaitsOnExit {
     FiberRuntime& runtime;
-    ~WaitsOnExit() { runtime.SleepFor(1s, {}); }
+    ~WaitsOnExit() {
+      runtime.SleepFor(1s, {});
+      CHECK(std::uncaught_exceptions() == 1);
+    }
   };
   std::vector<std::string> caught;
   std::vector<std::unique_ptr<Task>> tasks;
   for (const char* name : {"first", "second", "third"}) {
     tasks.push_back(runtime.Spawn(name, [&, name](std::stop_token stop) {
       try {
-        WaitsOnExit guard{runtime};
-        throw std::runtime_error(name);
+        try {
+          WaitsOnExit guard{runtime};
+          throw std::runtime_error(name);
+        } catch (const std::exception&) {
+          runtime.SleepFor(1s, stop);
+          throw;  // the one that this task has caught
+        }
       } catch (const std::exception& error) {
-        runtime.SleepFor(1s, stop);
         CHECK(std::string(error.what()) == name);
         caught.push_back(error.what());
       }
@@ -201,6 +214,20 @@ TEST_CASE("a wait in a destructor that an exception runs does not mix up excepti
   }
   for (auto& task : tasks) task->Join();
   CHECK(caught.size() == 3);
+}
+
+TEST_CASE("the deadline of a wait that ended early moves no time") {
+  FiberRuntime runtime;
+  auto event = runtime.NewEvent();
+  auto task = runtime.Spawn("waiter", [&](std::stop_token stop) {
+    CHECK(event->Wait(runtime.Now() + 1h, stop) == WaitResult::kSet);
+  });
+  runtime.RunFor(1s);
+  event->Set();
+  task->Join();
+  const TimePoint now = runtime.Now();
+  CHECK(runtime.RunUntil([] { return false; }, now + 2h).error().cls == ErrorClass::kInternal);
+  CHECK(runtime.Now() == now);
 }
 
 TEST_CASE("RunUntil names the tasks that wait when nothing can ever run again") {
@@ -274,6 +301,24 @@ TEST_CASE("a task may crash its own incarnation, and its parents still wait for 
   });
   parent->Join();
   CHECK(order == std::vector<std::string>{"child", "parent"});
+}
+
+TEST_CASE("a crashed task that joins one of another life waits for its end all the same") {
+  FiberRuntime runtime;
+  auto life = runtime.NewIncarnation("life");
+  bool ended = false;
+  auto parent = life->Spawn("parent", [&](std::stop_token) {
+    auto other = runtime.Spawn("other", [&](std::stop_token) {
+      runtime.SleepFor(5s, {});
+      ended = true;
+    });
+    other->Join();
+    CHECK(ended);
+  });
+  runtime.RunFor(1s);
+  life->Crash();
+  parent->Join();
+  CHECK(ended);
 }
 
 TEST_CASE("the trace keeps the newest steps") {
