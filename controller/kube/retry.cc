@@ -15,15 +15,19 @@ std::optional<Duration> RetryDelay(const RetryPolicy& policy, const Error& error
   switch (error.cls) {
     case ErrorClass::kThrottled:
     case ErrorClass::kUnavailable:
-    case ErrorClass::kTimeout: break;
-    default: return std::nullopt;
+    case ErrorClass::kTimeout:
+      break;
+    default:
+      return std::nullopt;
   }
   switch (ReasonOf(error)) {
     case Reason::kQuota:
     case Reason::kNamespaceTerminating:
     case Reason::kNotSupported:
-    case Reason::kUnexplained: return std::nullopt;
-    default: break;
+    case Reason::kUnexplained:
+      return std::nullopt;
+    default:
+      break;
   }
   const Duration delay = policy.back_off.Delay(attempt, random);
   return error.retry_after ? std::max<Duration>(delay, *error.retry_after) : delay;

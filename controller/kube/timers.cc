@@ -5,8 +5,8 @@ namespace flotilla::kube {
 Timers::Timers(Runtime& runtime)
     : runtime_(runtime),
       changed_(runtime.NewEvent()),
-      task_(runtime.Spawn("kube-timers",
-                          [this](std::stop_token stop) { Loop(std::move(stop)); })) {}
+      task_(runtime.Spawn("kube-timers", [this](std::stop_token stop) { Loop(std::move(stop)); })) {
+}
 
 Timers::~Timers() {
   task_->RequestStop();
