@@ -160,8 +160,7 @@ bool StreamBody::Write(std::string_view data) {
   MutexLock lock(mutex_);
   if (!connection_) return false;
   if (data.empty()) return true;  // an empty chunk would be the last one
-  const size_t waiting = unsent_.size() + sending_;
-  if (waiting > 0 && waiting + data.size() > kStreamBuffer) {
+  if (unsent_.size() + sending_ > kStreamBuffer) {
     Notify(true);
     connection_ = nullptr;
     return false;

@@ -112,6 +112,8 @@ class CurlClient final : public HttpClient {
   void Sweep();
   int WaitMilliseconds();
 
+  void Unwatch(int socket);
+  static int OnSocketClose(void* client, curl_socket_t socket);
   static int OnSocketChange(CURL*, curl_socket_t socket, int what, void* pool, void* known);
   static int OnTimerChange(CURLM*, long milliseconds, void* pool);
 
@@ -298,6 +300,8 @@ void CurlClient::Do(Start start) {
     curl_easy_cleanup(transfer.Release());
     return transfer.Finish(std::move(ready.error()));
   }
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &OnSocketClose);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
   const uint64_t id = transfer.id();
   transfer.pool = pool;
   transfers_.emplace(id, std::move(start.transfer));
@@ -452,12 +456,22 @@ void CurlClient::Sweep() {
   std::erase_if(pools_, [](const auto& pool) { return pool->retired && pool->transfers == 0; });
 }
 
+void CurlClient::Unwatch(int socket) {
+  if (pool_of_socket_.erase(socket) > 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);
+}
+
+// libcurl may say that a socket is of no more interest after it has closed it, when the number
+// belongs to somebody else already.
+int CurlClient::OnSocketClose(void* client, curl_socket_t socket) {
+  static_cast<CurlClient*>(client)->Unwatch(socket);
+  return close(socket);
+}
+
 int CurlClient::OnSocketChange(CURL*, curl_socket_t socket, int what, void* user, void* known) {
   auto* pool = static_cast<Pool*>(user);
   CurlClient& client = *pool->client;
   if (what == CURL_POLL_REMOVE) {
-    epoll_ctl(client.epoll_, EPOLL_CTL_DEL, socket, nullptr);
-    client.pool_of_socket_.erase(socket);
+    client.Unwatch(socket);
     curl_multi_assign(pool->multi, socket, nullptr);
     return 0;
   }
@@ -465,7 +479,8 @@ int CurlClient::OnSocketChange(CURL*, curl_socket_t socket, int what, void* user
   if (what & CURL_POLL_IN) event.events |= EPOLLIN;
   if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
   event.data.fd = socket;
-  // The number may belong to a socket that was closed without a word: its entry went with it.
+  // A socket of libcurl's own (of a name lookup) may be closed without a word, and its number come
+  // again: its entry went with it.
   if (epoll_ctl(client.epoll_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0) {
     epoll_ctl(client.epoll_, errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event);
   }

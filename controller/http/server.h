@@ -29,8 +29,8 @@ struct ServerRequest {
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
-  // False when the peer is gone, or has not read for so long that the buffer (1 MiB) is full: end
-  // then.
+  // False when the peer is gone, or more than 1 MiB waits for it to read: the connection is then
+  // cut, so that the peer does not take what it has for all there is. One piece may be of any size.
   virtual bool Write(std::string_view data) = 0;
 };
 

@@ -93,12 +93,12 @@ TEST_CASE("a server that cannot be reached was not sent anything") {
 TEST_CASE("a redirect is an answer: the bearer goes nowhere else") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer thief(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(Ok("stolen"));
   });
   for (int status : {301, 302, 303, 307, 308}) {
     HostileServer server(subject.runtime, [&](Peer& peer) {
-      peer.ReadRequest();
+      peer.ReadMessage();
       peer.Send(fmt::format("HTTP/1.1 {} Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
                             status, thief.Url()));
       peer.AwaitClose();
@@ -134,7 +134,7 @@ TEST_CASE("an answer that breaks the framing is an error of unknown outcome") {
         Case{"no HTTP", "220 smtp.example ESMTP\r\n", false}, Case{"nothing", "", false}}) {
     CAPTURE(subject.backend, each.what);
     HostileServer server(subject.runtime, [&](Peer& peer) {
-      peer.ReadRequest();
+      peer.ReadMessage();
       peer.Send(each.bytes);
       if (each.reset) peer.Reset();
     });
@@ -149,7 +149,7 @@ TEST_CASE("a decoded body has a limit") {
   Subject subject(GENERATE(from_range(Backends())));
   SECTION("plain") {
     HostileServer server(subject.runtime, [](Peer& peer) {
-      peer.ReadRequest();
+      peer.ReadMessage();
       peer.Send(kChunkedHead);
       const std::string chunk = "100000\r\n" + std::string(1u << 20, 'x') + "\r\n";
       while (peer.Send(chunk)) continue;
@@ -161,7 +161,7 @@ TEST_CASE("a decoded body has a limit") {
   }
   SECTION("compressed") {
     HostileServer server(subject.runtime, [bomb = GzipBomb()](Peer& peer) {
-      peer.ReadRequest();
+      peer.ReadMessage();
       peer.Send(fmt::format(
           "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bomb.size()));
       peer.Send(bomb);
@@ -177,7 +177,7 @@ TEST_CASE("a decoded body has a limit") {
 TEST_CASE("the header of an answer has a limit, except with cpprestsdk") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send("HTTP/1.1 200 OK\r\n");
     const std::string line = "X-Flood: " + std::string(1000, 'x') + "\r\n";
     for (int i = 0; i < 100'000 && peer.Send(line); ++i) continue;
@@ -201,7 +201,7 @@ TEST_CASE("a kept connection that the server closed is no error of the next requ
   std::shared_ptr<Event> closed = subject.runtime.NewEvent();
   std::atomic<int> patches{0};
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    const std::string request = peer.ReadRequest();
+    const std::string request = peer.ReadMessage();
     if (request.starts_with("PATCH")) ++patches;
     peer.Send(Ok("x"));
     peer.Close();
@@ -223,7 +223,7 @@ TEST_CASE("a request that may have been processed is never sent twice") {
       std::atomic<int> writes{0};
       HostileServer server(subject.runtime, [&](Peer& peer) {
         for (;;) {
-          const std::string request = peer.ReadRequest();
+          const std::string request = peer.ReadMessage();
           if (request.empty()) return;
           if (request.starts_with("GET")) {
             peer.Send(Ok("x"));
@@ -257,7 +257,7 @@ TEST_CASE("the deadline holds whatever the server does") {
   }
   SECTION("its answer trickles") {
     HostileServer server(subject.runtime, [&](Peer& peer) {
-      peer.ReadRequest();
+      peer.ReadMessage();
       peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
       while (peer.Send("x")) subject.runtime.SleepFor(10ms, {});
     });
@@ -300,7 +300,7 @@ TEST_CASE("a cancelled request ends though its server never answers") {
   Subject subject(GENERATE(from_range(Backends())));
   std::shared_ptr<Event> arrived = subject.runtime.NewEvent();
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     arrived->Set();
     peer.AwaitClose();
   });
@@ -324,7 +324,7 @@ TEST_CASE("a cancelled request ends though its server never answers") {
 TEST_CASE("on_done is called exactly once, whether answer, cancellation or deadline comes first") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    while (!peer.ReadRequest().empty()) peer.Send(Ok("x"));
+    while (!peer.ReadMessage().empty()) peer.Send(Ok("x"));
   });
   constexpr int kRequests = 200;
   std::vector<std::atomic<int>> calls(kRequests);
@@ -348,7 +348,7 @@ TEST_CASE("on_done is called exactly once, whether answer, cancellation or deadl
 TEST_CASE("a client that is destroyed while busy ends everything first") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     if (peer.index() % 2) peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx");
     peer.AwaitClose();
   });

@@ -16,7 +16,7 @@ TEST_CASE("a stream delivers what has come while the server is still writing") {
   Subject subject(GENERATE(from_range(Backends())));
   std::shared_ptr<Event> seen = subject.runtime.NewEvent();
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     peer.Send(Chunk("first\n"));
     seen->Wait(subject.runtime.Now() + 30s, {});
@@ -40,7 +40,7 @@ TEST_CASE("a stream delivers what has come while the server is still writing") {
 TEST_CASE("a stream of any status has a head and a body") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send("HTTP/1.1 410 Gone\r\nContent-Length: 7\r\n\r\nExpired");
     peer.AwaitClose();
   });
@@ -57,7 +57,7 @@ TEST_CASE("a stream that is cut off is told from one that ends") {
   Subject subject(GENERATE(from_range(Backends())));
   const bool reset = GENERATE(false, true);
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     peer.Send(Chunk("first\n"));
     if (reset) peer.Reset();
@@ -85,7 +85,7 @@ TEST_CASE("a stream whose server cannot be reached ends with the reason, without
 TEST_CASE("a stream that falls silent ends, one that says something lives on past the deadline") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     // Well beyond the deadline of the head, each silence well below the limit.
     for (int i = 0; i < 20 && peer.Send(Chunk("x")); ++i) subject.runtime.SleepFor(50ms, {});
@@ -121,7 +121,7 @@ TEST_CASE("a paused stream stops the server instead of filling memory, and goes 
   std::atomic<size_t> sent{0};
   std::shared_ptr<Event> blocked = subject.runtime.NewEvent();
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     sent = peer.SendUntilBlocked(piece, kMost);
     blocked->Set();
@@ -147,7 +147,7 @@ TEST_CASE("a paused stream stops the server instead of filling memory, and goes 
 TEST_CASE("a paused stream may be resumed again and again") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     for (int i = 0; i < 200; ++i) peer.Send(Chunk(std::string(1000, 'x')));
     peer.Send(kEnd);
@@ -171,7 +171,7 @@ TEST_CASE("destroying a stream cancels it and waits for its last callback") {
   Subject subject(GENERATE(from_range(Backends())));
   std::shared_ptr<Event> closed = subject.runtime.NewEvent();
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     peer.Send(Chunk("x"));
     peer.AwaitClose();
@@ -191,7 +191,7 @@ TEST_CASE("destroying a stream cancels it and waits for its last callback") {
 TEST_CASE("a stream may be destroyed by its own callback, and says its end before that returns") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     while (peer.Send(Chunk("x"))) continue;
   });
@@ -223,7 +223,7 @@ TEST_CASE("a stream may be destroyed by its own callback, and says its end befor
 TEST_CASE("every stream has a connection of its own") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    while (!peer.ReadRequest().empty()) {
+    while (!peer.ReadMessage().empty()) {
       peer.Send(kHead);
       peer.Send(Chunk("x"));
       peer.Send(kEnd);
@@ -245,7 +245,7 @@ TEST_CASE("every stream has a connection of its own") {
 TEST_CASE("streams are not limited by the connections of unary requests") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send(kHead);
     peer.Send(Chunk("x"));
     peer.AwaitClose();

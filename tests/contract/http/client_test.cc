@@ -81,7 +81,7 @@ TEST_CASE("every status is an answer, not an error") {
 TEST_CASE("an interim answer is not taken for the answer") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    peer.ReadRequest();
+    peer.ReadMessage();
     peer.Send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + Ok("final"));
     peer.AwaitClose();
   });
@@ -135,7 +135,7 @@ TEST_CASE("a callback may send the next request") {
 TEST_CASE("requests after each other share a connection") {
   Subject subject(GENERATE(from_range(Backends())));
   HostileServer server(subject.runtime, [](Peer& peer) {
-    while (!peer.ReadRequest().empty()) peer.Send(Ok("x"));
+    while (!peer.ReadMessage().empty()) peer.Send(Ok("x"));
   });
   for (int i = 0; i < 5; ++i) REQUIRE(subject.Get(server.Url()));
   if (subject.backend.counts_connections) CHECK(server.connections() == 1);
@@ -146,7 +146,7 @@ TEST_CASE("no more requests are at the server at once than their transport allow
   std::atomic<int> at_once{0};
   std::atomic<int> most{0};
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    while (!peer.ReadRequest().empty()) {
+    while (!peer.ReadMessage().empty()) {
       const int now = ++at_once;
       for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) continue;
       --at_once;
@@ -178,7 +178,7 @@ TEST_CASE("a compressed answer is decoded unless the caller names encodings") {
   const std::string gzip(
       "\x1f\x8b\x08\0\0\0\0\0\0\x03\x01\x05\0\xfa\xffhello\x86\xa6\x10\x36\x05\0\0\0", 28);
   HostileServer server(subject.runtime, [&](Peer& peer) {
-    while (!peer.ReadRequest().empty()) {
+    while (!peer.ReadMessage().empty()) {
       peer.Send(
           fmt::format("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
                       gzip.size()) +
@@ -206,7 +206,7 @@ TEST_CASE("proxies of the environment are not consulted, the transport's is") {
   CHECK(dead.connections() == 0);
 
   HostileServer proxy(subject.runtime, [](Peer& peer) {
-    const std::string request = peer.ReadRequest();
+    const std::string request = peer.ReadMessage();
     peer.Send(Ok(request.substr(0, request.find("\r\n"))));
   });
   auto transport = std::make_shared<Transport>();

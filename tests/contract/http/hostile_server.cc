@@ -45,7 +45,9 @@ bool Peer::Await(short events, int milliseconds) {
   return ready > 0 && fds[1].revents == 0;
 }
 
-std::string Peer::ReadRequest() {
+bool Peer::Readable(int milliseconds) { return Await(POLLIN, milliseconds); }
+
+std::string Peer::ReadMessage() {
   for (;;) {
     const size_t end = unread_.find("\r\n\r\n");
     if (end != std::string::npos) {
@@ -101,6 +103,17 @@ void Peer::AwaitClose() {
   while (Await(POLLIN, kPatienceMs) && recv(socket_, buffer, sizeof buffer, 0) > 0) continue;
 }
 
+std::string Peer::ReadToEnd() {
+  std::string text = std::exchange(unread_, {});
+  char buffer[65536];
+  while (Await(POLLIN, kPatienceMs)) {
+    const ssize_t got = recv(socket_, buffer, sizeof buffer, 0);
+    if (got <= 0) break;
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  return text;
+}
+
 void Peer::Close() {
   if (socket_ >= 0) close(std::exchange(socket_, -1));
 }
@@ -109,6 +122,13 @@ void Peer::Reset() {
   const linger now{1, 0};
   setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   Close();
+}
+
+void Peer::ConnectTo(int port) {
+  const sockaddr_in address = Loopback(port);
+  if (connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    std::abort();
+  }
 }
 
 HostileServer::HostileServer(Runtime& runtime, std::function<void(Peer&)> script)
@@ -153,11 +173,14 @@ void HostileServer::Accept() {
   }
 }
 
+std::unique_ptr<Peer> Unconnected() {
+  return std::make_unique<Peer>(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1, 0);
+}
+
 std::unique_ptr<Peer> Connect(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = Loopback(port);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) std::abort();
-  return std::make_unique<Peer>(fd, -1, 0);
+  auto peer = Unconnected();
+  peer->ConnectTo(port);
+  return peer;
 }
 
 }  // namespace flotilla::http

@@ -22,15 +22,19 @@ class Peer {
   Peer& operator=(const Peer&) = delete;
 
   int index() const { return index_; }  // 0: the first connection
-  // Header and body (by Content-Length) of the next request; "" where none comes.
-  std::string ReadRequest();
+  // Header and body (by Content-Length) of the next request or answer; "" where none comes.
+  std::string ReadMessage();
   bool Send(std::string_view bytes);  // false: the peer is gone
   // Sends `piece` again and again until the peer has not taken anything for 300 ms, or `most` bytes
   // are sent; returns their number. The next Send first completes the last piece.
   size_t SendUntilBlocked(std::string_view piece, size_t most);
+  // Is there something to read, or the end, within that time?
+  bool Readable(int milliseconds);
   void AwaitClose();  // reads until the peer closes
+  std::string ReadToEnd();
   void Close();
   void Reset();  // RST instead of FIN
+  void ConnectTo(int port);
 
  private:
   bool Await(short events, int milliseconds);
@@ -67,5 +71,6 @@ class HostileServer {
 
 // A socket connected to 127.0.0.1, for tests that attack a server.
 std::unique_ptr<Peer> Connect(int port);
+std::unique_ptr<Peer> Unconnected();
 
 }  // namespace flotilla::http
