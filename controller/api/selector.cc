@@ -1,8 +1,6 @@
 #include "api/selector.h"
 
 #include <algorithm>
-#include <optional>
-#include <utility>
 
 #include "api/fields.h"
 
@@ -109,7 +107,9 @@ class SelectorParser {
   }
   std::string Word() {
     const size_t end = std::min(text_.find_first_of(" \t,=!()", at_), text_.size());
-    return std::string(text_.substr(std::exchange(at_, end), end - at_));
+    const std::string_view word = text_.substr(at_, end - at_);
+    at_ = end;
+    return std::string(word);
   }
   tl::unexpected<Error> Wrong(const char* problem) const {
     return Fail(ErrorClass::kInvalid, "label selector \"{}\": {} at position {}", text_, problem,
