@@ -18,7 +18,7 @@ constexpr long kConnectTimeoutMs = 10'000;
 constexpr long kMaxIdleSeconds = 55;       // below the 60 s of common load balancers
 constexpr long kMaxLifetimeSeconds = 600;  // follows changes of DNS and of balancers
 constexpr unsigned kTcpUserTimeoutMs = 15'000;
-constexpr size_t kBodyReserve = 1u << 20;
+constexpr size_t kBodyReserve = 16u << 20;  // at most, on the word of the server
 
 // A peer that vanished is found by unacknowledged data or keep-alive probes within 15 s or so.
 int OnSocket(void*, curl_socket_t socket, curlsocktype) {
