@@ -29,7 +29,7 @@ inline constexpr size_t kServerConnections = 1024;
 // git/
 inline constexpr size_t kGitPackBytes = 1u << 30;      // one download
 inline constexpr size_t kGitPackObjects = 10'000'000;  // in one download
-inline constexpr size_t kGitObjectBytes = 64u << 20;   // one object, unpacked
+inline constexpr size_t kGitObjectBytes = 128u << 20;  // one object, unpacked
 inline constexpr size_t kGitPushBytes = 64u << 20;     // one pack that we send
 inline constexpr size_t kGitRefs = 1'000'000;          // that one remote may announce
 inline constexpr size_t kGitTreeEntries = 100'000;     // of one directory

@@ -142,8 +142,8 @@ Result<RemoteRef> Bring(git_repository* repository, Connection& connection, cons
     if (Status status = connection.Fetch(std::move(more)); !status) return Pass(status);
     return Peel(repository, std::move(target));
   }
-  // Any other one may come before a tip, and a server need not send it alone: then all are
-  // fetched, and it is looked for among them.
+  // Any other one is looked for behind all tips. It is never asked for by id: servers that answer
+  // that also hand out commits of forks, which nobody with a right to this repository ever saw.
   for (const RemoteRef& r : refs) more.push_back(r.name);
   if (more.empty()) return Fail(ErrorClass::kNotFound, "the repository is empty");
   if (Status status = connection.Fetch(std::move(more)); !status) return Pass(status);

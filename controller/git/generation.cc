@@ -164,6 +164,14 @@ Result<std::vector<CommitInfo>> ReadLog(Generation& generation, std::string_view
 }
 
 Result<std::string> WriteCommit(git_repository* repository, const NewCommit& commit, WallTime now) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
+  Owned<git_signature> author;
+  if (const int code = git_signature_new(Into(author), commit.author_name.c_str(),
+                                         commit.author_email.c_str(), seconds.count(), 0);
+      code < 0) {
+    return Fail(ErrorClass::kInvalid, "\"{} <{}>\" cannot be the author of a commit",
+                commit.author_name, commit.author_email);
+  }
   Owned<git_commit> parent;
   Owned<git_tree> baseline;
   if (!commit.parent.empty()) {
@@ -205,15 +213,14 @@ Result<std::string> WriteCommit(git_repository* repository, const NewCommit& com
   git_oid tree_id;
   int code = git_tree_create_updated(&tree_id, repository, baseline.get(), updates.size(),
                                      updates.data());
-  if (code < 0) return Fail(LibgitError(code), "write the tree of the commit");
+  if (code < 0) {
+    // Taking away what is not there, or putting a file below another file.
+    Error error = LibgitError(code);
+    error.cls = ErrorClass::kInvalid;
+    return Fail(std::move(error), "the changes do not fit commit {}", commit.parent);
+  }
   Owned<git_tree> tree;
   code = git_tree_lookup(Into(tree), repository, &tree_id);
-  Owned<git_signature> author;
-  if (code == 0) {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
-    code = git_signature_new(Into(author), commit.author_name.c_str(), commit.author_email.c_str(),
-                             seconds.count(), 0);
-  }
   git_oid id;
   if (code == 0) {
     const git_commit* parents[] = {parent.get()};

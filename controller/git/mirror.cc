@@ -142,9 +142,14 @@ Result<std::unique_ptr<Tree>> Mirror::OpenTree(std::string_view commit) {
 }
 
 Result<std::vector<CommitInfo>> Mirror::Log(std::string_view commit, size_t limit) {
-  Result<std::shared_ptr<Generation>> generation = Readable();
+  const Result<std::shared_ptr<Generation>> generation = Readable();
   if (!generation) return Pass(generation);
-  return ReadLog(**generation, commit, limit);
+  Result<std::vector<CommitInfo>> log = ReadLog(**generation, commit, limit);
+  if (!log && log.error().cls == ErrorClass::kInternal) {
+    log.error().cls = ErrorClass::kUnavailable;
+    (*generation)->ReportDamage();
+  }
+  return log;
 }
 
 Result<Revision> Mirror::Fetch(const RemoteSpec& remote, std::string_view last_seen,
@@ -203,26 +208,31 @@ Result<Revision> Mirror::FetchInTurn(const RemoteSpec& remote, std::string_view 
   if (!current) return Pass(current);
   std::shared_ptr<Generation> generation = std::move(*current);
   Revision revision;
-  if (!generation->damaged()) {
+  bool replace = generation->damaged();
+  if (!replace) {
     Result<Owned<git_repository>> repository = generation->Open();
     Result<bool> has = repository ? HasCommit(repository->get(), target->commit()) : Pass(repository);
-    if (!has) generation->ReportDamage();
+    if (!has) {
+      generation->ReportDamage();
+      replace = true;
+    }
     if (has && !*has) {
       Result<Target> brought = Download(repository->get(), remote.ref, *target, exchange);
       if (brought) {
         target = std::move(brought);
         revision.fetched = true;
       } else if (brought.error().cls == ErrorClass::kInternal) {
-        generation->ReportDamage();  // a failure of our own, on our own disk
+        replace = true;  // the pack does not fit what is here, or is bad: a new mirror tells
       } else {
         return Pass(brought);
       }
     }
-    if (!generation->damaged() && CountPacks(*generation) > compact_at_) {
+    const size_t packs = replace ? 0 : CountPacks(*generation);
+    if (packs > compact_at_) {
       // Many packs make every read slower. An idle moment is the time to begin anew; when none
       // comes, so be it.
-      if (!revision.fetched || CountPacks(*generation) > 2 * compact_at_) {
-        compact_at_ = CountPacks(*generation) + limits::kGitPacks;
+      if (!revision.fetched || packs > 2 * compact_at_) {
+        compact_at_ = packs + limits::kGitPacks;
         if (Result<Target> again = Replace(remote.ref, *target, exchange); again) {
           target = std::move(again);
           compact_at_ = limits::kGitPacks;
@@ -230,7 +240,7 @@ Result<Revision> Mirror::FetchInTurn(const RemoteSpec& remote, std::string_view 
       }
     }
   }
-  if (generation->damaged()) {
+  if (replace) {
     target = Replace(remote.ref, *target, exchange);
     if (!target) return Pass(target);
     revision.fetched = true;

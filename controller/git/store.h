@@ -1,8 +1,8 @@
 // Git as the rest of the code sees it: revisions of remote repositories, read without a checkout.
 //
 // A store keeps one bare mirror per URL, shared by everybody who names that URL. Fetch makes the
-// commit that a reference names available in the mirror, and does not touch the disk when the
-// reference did not move. What a Fetch brought becomes visible as a whole or not at all. Trees are
+// commit that a reference names available in the mirror, and downloads nothing when the reference
+// did not move. What a Fetch brought becomes visible as a whole or not at all. Trees are
 // read from the object database: nothing is ever checked out, symbolic links and submodules are
 // reported as what they are and never followed, hooks and filters never run, and no Git
 // configuration of the machine is consulted.
@@ -36,7 +36,7 @@ enum class RefKind : unsigned char {
   kBranch,  // "main"
   kTag,     // "v1.4.0"
   kSemver,  // a range, as git/semver.h reads it: the highest version among the tags
-  kCommit,  // 40 hex digits
+  kCommit,  // 40 hex digits; a branch or tag must contain it
 };
 struct RefSpec {
   RefKind kind = RefKind::kBranch;
@@ -106,7 +106,8 @@ class GitStore {
   // Asks the remote where the reference stands and makes that commit available. `last_seen` is the
   // commit that the caller knew ("" for none). Errors: Invalid (URL, reference or answer is wrong),
   // Unauthenticated, Denied, NotFound (no such repository, reference or version), Unavailable,
-  // Timeout, Cancelled; the message says what to do. The mirror is as before after an error.
+  // Timeout, Cancelled; the message says what to do. The mirror is as before after an error. The
+  // deadline must be finite.
   virtual Result<Revision> Fetch(const RemoteSpec& remote, std::string_view last_seen,
                                  std::stop_token stop, TimePoint deadline) = 0;
 

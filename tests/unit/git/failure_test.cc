@@ -133,7 +133,10 @@ TEST_CASE("An authority that is configured for a remote is trusted, and for that
   Fixture fixture({}, listen);
   const std::string commit = fixture.repository.Commit({{"a", "1"}});
 
-  CHECK(fixture.FetchMain().error().cls == ErrorClass::kUnavailable);
+  const auto unknown = fixture.FetchMain();
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().cls == ErrorClass::kUnauthenticated);
+  CHECK_THAT(unknown.error().ToString(), Catch::Contains("certificate"));
   RemoteSpec remote = fixture.Remote();
   auto transport = std::make_shared<http::Transport>();
   transport->ca_pem = other.certificate_pem();

@@ -157,6 +157,21 @@ TEST_CASE("A commit is found by its id, whether a branch points at it or not") {
   CHECK_FALSE(again->fetched);
 }
 
+TEST_CASE("A commit that no branch or tag contains is not fetched, though the server would send it") {
+  // On many servers the commits of every fork can be had by id.
+  Fixture fixture;
+  fixture.repository.Commit({{"a", "1"}});
+  fixture.repository.Git({"-C", fixture.repository.bare(), "config",
+                          "uploadpack.allowAnySHA1InWant", "true"});
+  fixture.repository.Git({"commit", "--quiet", "--allow-empty", "--message", "from a fork"});
+  const std::string fork = fixture.repository.Git({"rev-parse", "HEAD"});
+  fixture.repository.Git({"push", "--quiet", fixture.repository.bare(), "HEAD:refs/pull/1/head"});
+  const auto revision = fixture.Fetch(fixture.Remote(RefKind::kCommit, fork));
+  REQUIRE_FALSE(revision);
+  CHECK(revision.error().cls == ErrorClass::kNotFound);
+  CHECK_THAT(revision.error().ToString(), Catch::Contains("no branch or tag"));
+}
+
 TEST_CASE("What the repository does not have is NotFound, and names what it has") {
   Fixture fixture;
   const auto empty = fixture.FetchMain();

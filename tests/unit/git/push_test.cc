@@ -136,6 +136,17 @@ TEST_CASE("Paths that lead elsewhere, and parents that are not there, are refuse
     REQUIRE_FALSE(id);
     CHECK(id.error().cls == ErrorClass::kInvalid);
   }
+  for (const FileChange& change :
+       {FileChange{"a/below", "2"}, FileChange{"missing", std::nullopt}}) {
+    INFO(change.path);
+    const auto id = fixture.store->Push(fixture.Remote(), Change(parent, {change}), {}, fixture.Soon());
+    REQUIRE_FALSE(id);
+    CHECK(id.error().cls == ErrorClass::kInvalid);
+  }
+  NewCommit nobody = Change(parent, {{"a", "2"}});
+  nobody.author_name = "<>";
+  CHECK(fixture.store->Push(fixture.Remote(), nobody, {}, fixture.Soon()).error().cls ==
+        ErrorClass::kInvalid);
   CHECK(fixture.store->Push(fixture.Remote(), Change(std::string(40, 'a'), {{"a", "2"}}), {},
                             fixture.Soon())
             .error()
