@@ -212,7 +212,8 @@ TEST_CASE("percentages of clusters round up for concurrency and down for failure
   };
   for (const Row& row :
        {Row{Percent(50), 3, 2, 1}, Row{Percent(25), 1, 1, 0}, Row{Percent(0), 10, 0, 0},
-        Row{Percent(100), 7, 7, 7}, Row{Count(4), 3, 4, 4}, Row{Percent(1), 1000, 10, 10}}) {
+        Row{Percent(100), 7, 7, 7}, Row{Count(4), 3, 4, 4}, Row{Percent(1), 1000, 10, 10},
+        Row{Percent(1), 1, 1, 0}}) {
     INFO(row.number.ToString() << " of " << row.total);
     CHECK(row.number.RoundUp(row.total) == row.up);
     CHECK(row.number.RoundDown(row.total) == row.down);

@@ -191,6 +191,12 @@ TEST_CASE("everything that is wrong is reported together, the first ten in full"
   CHECK(cut.ends_with("; and 2 more"));
 }
 
+TEST_CASE("a field that cannot be read is not reported a second time as missing") {
+  const Value object = Edited(Sample("cluster")).Set({"spec", "prometheus", "url"}, 9090).Done();
+  CHECK(Complaint(object, ParseCluster) ==
+        "Cluster region-a: spec.prometheus.url: must be a string, is integer");
+}
+
 TEST_CASE("an object of another kind or version is refused by name") {
   CHECK(Complaint(Edited(Minimal()).Set({"kind"}, "Deployment").Done(), ParseApplication) ==
         "expected Application of flotilla.dev/v1alpha1, found Deployment of flotilla.dev/v1alpha1");
