@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -26,6 +28,10 @@ constexpr Duration kSweepInterval = 30s;
 constexpr Duration kPoolIdle = 60s;  // then its kept connections are closed
 constexpr size_t kSpareHandles = 64;
 constexpr int kEventsPerWait = 64;
+// More than this at once on the connections of one Transport, and libcurl would open another HTTP/2
+// connection for every request that the first has no room for: a storm of handshakes. It is also
+// what a server must allow (RFC 9113 §6.5.2).
+constexpr size_t kAtOnce = 100;
 
 // libcurl writes to TLS sockets without MSG_NOSIGNAL. SIGPIPE is sent to the thread that writes, so
 // blocking it on the reactor's thread keeps it from the process.
@@ -74,8 +80,11 @@ struct Pool {
   CURLM* multi;
   CurlClient* client = nullptr;
   std::weak_ptr<const Transport> transport;
-  size_t transfers = 0;
-  TimePoint timer = kForever;  // when libcurl wants to be called
+  size_t limit = SIZE_MAX;       // of exchanges at once
+  size_t active = 0;             // exchanges that libcurl has
+  size_t transfers = 0;          // those, and those that wait
+  std::deque<uint64_t> waiting;  // in order; some may be gone
+  TimePoint timer = kForever;    // when libcurl wants to be called
   TimePoint last_used;
   TimePoint last_byte;   // of any of its exchanges
   bool retired = false;  // takes no new requests, and goes when it is empty
@@ -101,6 +110,10 @@ class CurlClient final : public HttpClient {
   void Do(Resume resume);
 
   Pool* PoolFor(const CurlTransfer& transfer);
+  void Admit(CurlTransfer& transfer, Pool& pool);
+  Status Begin(CurlTransfer& transfer, Pool& pool);
+  void BeginWaiting(Pool& pool);
+  void Retire(Pool& pool);
   std::unique_ptr<Pool> NewPool(long max_connections);
   void Act(Pool& pool, curl_socket_t socket, int events);
   void Collect(Pool& pool);
@@ -283,6 +296,38 @@ void CurlClient::Do(Start start) {
   auto ready = transfer.Check();
   if (!ready) return transfer.Finish(std::move(ready.error()));
 
+  Pool* pool = PoolFor(transfer);
+  if (!pool) return transfer.Finish(CURLE_FAILED_INIT);
+  const uint64_t id = transfer.id();
+  transfers_.emplace(id, std::move(start.transfer));
+  Schedule(transfer);
+  if (transfer.stop().stop_possible()) {
+    transfer.on_stop.emplace(transfer.stop(), [this, id] { Enqueue(Cancel{id}); });
+  }
+  Admit(transfer, *pool);
+}
+
+void CurlClient::Admit(CurlTransfer& transfer, Pool& pool) {
+  transfer.pool = &pool;
+  ++pool.transfers;
+  pool.waiting.push_back(transfer.id());
+  BeginWaiting(pool);
+}
+
+void CurlClient::BeginWaiting(Pool& pool) {
+  pool.last_used = runtime_.Now();
+  while (pool.active < pool.limit && !pool.waiting.empty()) {
+    const uint64_t id = pool.waiting.front();
+    pool.waiting.pop_front();
+    auto found = transfers_.find(id);
+    if (found == transfers_.end()) continue;
+    if (auto begun = Begin(*found->second, pool); !begun) {
+      Remove(id)->Finish(std::move(begun.error()));
+    }
+  }
+}
+
+Status CurlClient::Begin(CurlTransfer& transfer, Pool& pool) {
   CURL* easy = nullptr;
   if (spare_.empty()) {
     easy = curl_easy_init();
@@ -290,28 +335,17 @@ void CurlClient::Do(Start start) {
     easy = spare_.back();
     spare_.pop_back();
   }
-  Pool* pool = easy ? PoolFor(transfer) : nullptr;
-  if (!pool) {
-    if (easy) curl_easy_cleanup(easy);
-    return transfer.Finish(CURLE_FAILED_INIT);
-  }
-  ready = transfer.Prepare(easy, options_.http2);
+  if (!easy) return Fail(ErrorClass::kInternal, "libcurl has no memory");
+  auto ready = transfer.Prepare(easy, options_.http2);
   if (!ready) {
     curl_easy_cleanup(transfer.Release());
-    return transfer.Finish(std::move(ready.error()));
+    return ready;
   }
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &OnSocketClose);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
-  const uint64_t id = transfer.id();
-  transfer.pool = pool;
-  transfers_.emplace(id, std::move(start.transfer));
-  ++pool->transfers;
-  pool->last_used = runtime_.Now();
-  Schedule(transfer);
-  if (transfer.stop().stop_possible()) {
-    transfer.on_stop.emplace(transfer.stop(), [this, id] { Enqueue(Cancel{id}); });
-  }
-  curl_multi_add_handle(pool->multi, easy);  // sets the pool's timer, which starts the work
+  ++pool.active;
+  curl_multi_add_handle(pool.multi, easy);  // sets the pool's timer, which starts the work
+  return {};
 }
 
 void CurlClient::Do(Cancel cancel) { CancelNow(cancel.id, "cancelled"); }
@@ -362,8 +396,10 @@ Pool* CurlClient::PoolFor(const CurlTransfer& transfer) {
     pool->retired = true;
     pool_of_.erase(found);
   }
-  auto pool = NewPool(transport ? transport->max_connections : Transport().max_connections);
+  const int connections = transport ? transport->max_connections : Transport().max_connections;
+  auto pool = NewPool(connections);
   if (!pool) return nullptr;
+  pool->limit = std::max(kAtOnce, static_cast<size_t>(connections));
   pool->transport = transport;
   pool_of_[transport.get()] = pool.get();
   pools_.push_back(std::move(pool));
@@ -405,8 +441,11 @@ std::shared_ptr<CurlTransfer> CurlClient::Remove(uint64_t id) {
   transfer->on_stop.reset();
   auto* pool = static_cast<Pool*>(transfer->pool);
   --pool->transfers;
-  pool->last_used = runtime_.Now();
-  curl_multi_remove_handle(pool->multi, transfer->easy());
+  if (transfer->easy()) {
+    --pool->active;
+    curl_multi_remove_handle(pool->multi, transfer->easy());
+    BeginWaiting(*pool);
+  }
   return transfer;
 }
 
@@ -436,11 +475,22 @@ void CurlClient::Expire() {
     // knowing it (a balancer that lost its backend). New requests get new connections.
     if (!ended->is_stream() && !ended->answered() && ended->Sent() &&
         pool->last_byte < ended->last_byte() && !pool->retired) {
-      pool->retired = true;
-      pool_of_.erase(ended->request().transport.get());
+      Retire(*pool);
     }
     ended->Finish(ended->Overdue());
     curl_easy_cleanup(ended->Release());
+  }
+}
+
+void CurlClient::Retire(Pool& pool) {
+  pool.retired = true;
+  std::erase_if(pool_of_, [&](const auto& entry) { return entry.second == &pool; });
+  for (const uint64_t id : std::exchange(pool.waiting, {})) {
+    auto found = transfers_.find(id);
+    if (found == transfers_.end()) continue;
+    --pool.transfers;
+    Pool* fresh = PoolFor(*found->second);
+    Admit(*found->second, fresh ? *fresh : pool);
   }
 }
 

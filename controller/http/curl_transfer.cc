@@ -112,6 +112,7 @@ Status CurlTransfer::Prepare(void* easy, bool http2) {
   static const Transport kDefault;
   const Transport& transport = request_.transport ? *request_.transport : kDefault;
   easy_ = easy;
+  last_byte_ = runtime_.Now();
   lists_ = std::make_unique<Lists>();
 
   CURLcode first = CURLE_OK;
