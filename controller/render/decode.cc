@@ -27,9 +27,9 @@ void CheckStrings(Ref metadata, const char* field, std::vector<FieldProblem>& pr
   Ref map = metadata[field];
   if (map.IsAbsent() || map.IsNull()) return;
   if (!map.IsMap()) {
-    problems.push_back({{"metadata", field},
-                        fmt::format("has to be a map of strings, not of type {}",
-                                    ToString(map.kind()))});
+    problems.push_back(
+        {{"metadata", field},
+         fmt::format("has to be a map of strings, not of type {}", ToString(map.kind()))});
     return;
   }
   for (auto [key, text] : map.Members()) {
@@ -45,12 +45,14 @@ void CheckName(Ref metadata, std::vector<FieldProblem>& problems) {
   const std::string_view text = name.String();
   std::string what;
   if (name.IsAbsent() && metadata["generateName"].IsString()) {
-    what = "is missing: generateName makes a new object at every apply and cannot be delivered from "
-           "Git; give the object a name";
+    what =
+        "is missing: generateName makes a new object at every apply and cannot be delivered from "
+        "Git; give the object a name";
   } else if (name.IsAbsent() || name.IsNull() || (name.IsString() && text.empty())) {
     what = "is missing";
   } else if (!name.IsString()) {
-    what = fmt::format("has to be a string, not of type {}: put it in quotes", ToString(name.kind()));
+    what =
+        fmt::format("has to be a string, not of type {}: put it in quotes", ToString(name.kind()));
   } else if (text == "." || text == ".." || text.size() > 253 ||
              text.find_first_of("/%") != text.npos) {
     what = fmt::format("\"{}\" is no name that Kubernetes allows", text.substr(0, 253));
@@ -71,8 +73,9 @@ class Decoder {
  private:
   void Add(Ref object, const Path& at, int depth) {
     if (!object.IsMap()) {
-      return Report(at, {}, fmt::format("an object is expected here, not a value of type {}",
-                                        ToString(object.kind())));
+      return Report(at, {},
+                    fmt::format("an object is expected here, not a value of type {}",
+                                ToString(object.kind())));
     }
     const std::string_view api_version = object["apiVersion"].String();
     if (api_version.substr(0, 24) == "kustomize.config.k8s.io/") {
@@ -158,8 +161,9 @@ std::vector<FieldProblem> CheckObject(Ref object) {
 void DecodeFile(const std::string& file, std::string_view text, std::vector<Decoded>& objects,
                 Problems& problems) {
   if (text.size() > limits::kSourceFileBytes) {
-    return problems.Add(file, {}, fmt::format("has {} bytes, more than the limit of {}", text.size(),
-                                              limits::kSourceFileBytes));
+    return problems.Add(file, {},
+                        fmt::format("has {} bytes, more than the limit of {}", text.size(),
+                                    limits::kSourceFileBytes));
   }
   auto report = [&](const Error& error) {
     if (const auto* detail = error.Detail<value::ParseProblem>()) {

@@ -36,7 +36,7 @@ bool InClass(std::string_view set, char c) {  // "[...]"
 bool Match(std::string_view glob, std::string_view path) {
   constexpr size_t kNone = std::string_view::npos;
   size_t g = 0, p = 0;
-  size_t star_g = kNone, star_p = 0;      // after "*", and how far it reached
+  size_t star_g = kNone, star_p = 0;  // after "*", and how far it reached
   size_t globstar_g = kNone, globstar_p = 0;
   while (true) {
     if (g == glob.size() && p == path.size()) return true;
@@ -162,7 +162,8 @@ Status CheckGlob(std::string_view glob) {
   if (!glob.empty() && Expand(glob)) return {};
   return Fail(ErrorClass::kInvalid,
               "\"{}\" is no glob: it is empty, a '[' or '{{' is not closed, or it has more than {} "
-              "alternatives", glob, kMostAlternatives);
+              "alternatives",
+              glob, kMostAlternatives);
 }
 
 }  // namespace flotilla::render

@@ -6,9 +6,7 @@
 
 namespace flotilla::render {
 
-std::string Object::Source() const {
-  return line == 0 ? file : file + ':' + std::to_string(line);
-}
+std::string Object::Source() const { return line == 0 ? file : file + ':' + std::to_string(line); }
 
 Object MakeObject(value::Value value, std::string file, uint32_t line) {
   Object object;

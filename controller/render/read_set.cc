@@ -44,8 +44,7 @@ bool ReadSet::DirectoryStillValid(Tree& tree, const std::string& path,
   if (!listing) return false;
   std::string_view below = path;
   if (!root_.empty()) below.remove_prefix(std::min(path.size(), root_.size() + 1));
-  const std::vector<TreeEntry> selected =
-      SelectEntries(selection_, below, std::move(*listing));
+  const std::vector<TreeEntry> selected = SelectEntries(selection_, below, std::move(*listing));
   if (NamesAndKinds(selected) != known->second.selected) return false;
   for (const TreeEntry& entry : selected) {
     const std::string child = JoinPath(path, entry.name);

@@ -13,12 +13,18 @@ namespace {
 
 value::PatchVerb VerbOf(api::PatchVerb verb) {
   switch (verb) {
-    case api::PatchVerb::kAdd: return value::PatchVerb::kAdd;
-    case api::PatchVerb::kRemove: return value::PatchVerb::kRemove;
-    case api::PatchVerb::kReplace: return value::PatchVerb::kReplace;
-    case api::PatchVerb::kMove: return value::PatchVerb::kMove;
-    case api::PatchVerb::kCopy: return value::PatchVerb::kCopy;
-    case api::PatchVerb::kTest: return value::PatchVerb::kTest;
+    case api::PatchVerb::kAdd:
+      return value::PatchVerb::kAdd;
+    case api::PatchVerb::kRemove:
+      return value::PatchVerb::kRemove;
+    case api::PatchVerb::kReplace:
+      return value::PatchVerb::kReplace;
+    case api::PatchVerb::kMove:
+      return value::PatchVerb::kMove;
+    case api::PatchVerb::kCopy:
+      return value::PatchVerb::kCopy;
+    case api::PatchVerb::kTest:
+      return value::PatchVerb::kTest;
   }
   return value::PatchVerb::kTest;
 }
@@ -99,8 +105,8 @@ std::string CanonicalText(const std::vector<api::Override>& overrides) {
   for (const api::Override& override_ : overrides) {
     text += override_.cluster_selector.ToString() + '\n';
     for (const api::Patch& patch : override_.patches) {
-      text += Describe(patch.target) + '\n' +
-              value::ToCanonicalJson(value::ToValue(OpsOf(patch))) + '\n';
+      text += Describe(patch.target) + '\n' + value::ToCanonicalJson(value::ToValue(OpsOf(patch))) +
+              '\n';
     }
   }
   return text;

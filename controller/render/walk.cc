@@ -9,7 +9,8 @@ namespace flotilla::render {
 namespace {
 
 constexpr std::string_view kLinkRefused =
-    "is a symbolic link: Flotilla follows none, since it may lead out of the repository; put a copy "
+    "is a symbolic link: Flotilla follows none, since it may lead out of the repository; put a "
+    "copy "
     "of the file there, or exclude the link";
 constexpr std::string_view kSubmoduleRefused =
     "is a Git submodule, which is not fetched: copy the manifests into this repository, or exclude "
@@ -33,8 +34,12 @@ class Walk {
     for (const TreeEntry& entry : selected) {
       const std::string child = JoinPath(path, entry.name);
       switch (entry.kind) {
-        case EntryKind::kSymlink: problems_.Add(child, {}, kLinkRefused); break;
-        case EntryKind::kSubmodule: problems_.Add(child, {}, kSubmoduleRefused); break;
+        case EntryKind::kSymlink:
+          problems_.Add(child, {}, kLinkRefused);
+          break;
+        case EntryKind::kSubmodule:
+          problems_.Add(child, {}, kSubmoduleRefused);
+          break;
         case EntryKind::kDirectory: {
           Status done = Directory(child, entry.id, JoinPath(below, entry.name), depth + 1);
           if (!done) return done;
@@ -130,8 +135,10 @@ Result<std::vector<std::string>> FindManifests(Tree& tree, const std::string& ro
       return Fail(ErrorClass::kInvalid, "{} {}", root, kSubmoduleRefused);
     case EntryKind::kFile:
       if (!IsManifestName(entry.name)) {
-        return Fail(ErrorClass::kInvalid, "{} is no manifest: its name ends neither in .yaml or "
-                                          ".yml nor in .json", root);
+        return Fail(ErrorClass::kInvalid,
+                    "{} is no manifest: its name ends neither in .yaml or "
+                    ".yml nor in .json",
+                    root);
       }
       if (Status done = walk.File(root, entry); !done) return Pass(done);
       break;

@@ -9,9 +9,9 @@
 namespace flotilla::value {
 
 struct Change {
-  Path path;    // in `after`; of what is gone, in `before`
-  Ref before;   // absent: added
-  Ref after;    // absent: removed
+  Path path;   // in `after`; of what is gone, in `before`
+  Ref before;  // absent: added
+  Ref after;   // absent: removed
 };
 
 // Empty exactly where the trees are equal. Maps are compared member by member, in the order of

@@ -27,7 +27,8 @@ uint64_t SpecialBytes(uint64_t eight) {
   uint64_t quote = eight ^ (kOnes * '"');
   uint64_t slash = eight ^ (kOnes * '\\');
   return (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) |
-          ((eight - kOnes * 0x20) & ~eight)) & kHighs;
+          ((eight - kOnes * 0x20) & ~eight)) &
+         kHighs;
 }
 
 // The first byte from `at` on that JSON escapes or that is not ASCII, or the end.
@@ -97,18 +98,27 @@ class JsonParser {
     if (at_ == end_) return Stop("a value is missing: the text ends here");
     if (++nodes_ > limits::kDocumentNodes) return Stop("too many values in one document");
     switch (*at_) {
-      case '{': return ParseMap(out, depth + 1);
-      case '[': return ParseList(out, depth + 1);
+      case '{':
+        return ParseMap(out, depth + 1);
+      case '[':
+        return ParseList(out, depth + 1);
       case '"': {
         std::string_view text;
         if (!ParseString(text)) return false;
         out = internal::TextNode(arena_->Text(text));
         return true;
       }
-      case 't': out = internal::BoolNode(true); return Word("true");
-      case 'f': out = internal::BoolNode(false); return Word("false");
-      case 'n': out = internal::NullNode(); return Word("null");
-      default: return ParseNumber(out);
+      case 't':
+        out = internal::BoolNode(true);
+        return Word("true");
+      case 'f':
+        out = internal::BoolNode(false);
+        return Word("false");
+      case 'n':
+        out = internal::NullNode();
+        return Word("null");
+      default:
+        return ParseNumber(out);
     }
   }
 
@@ -240,16 +250,34 @@ class JsonParser {
     const char* start = at_++;
     if (at_ == end_) return Stop("an escape is cut off", start);
     switch (*at_++) {
-      case '"': scratch_ += '"'; return true;
-      case '\\': scratch_ += '\\'; return true;
-      case '/': scratch_ += '/'; return true;
-      case 'b': scratch_ += '\b'; return true;
-      case 'f': scratch_ += '\f'; return true;
-      case 'n': scratch_ += '\n'; return true;
-      case 'r': scratch_ += '\r'; return true;
-      case 't': scratch_ += '\t'; return true;
-      case 'u': break;
-      default: return Stop("this escape does not exist in JSON", start);
+      case '"':
+        scratch_ += '"';
+        return true;
+      case '\\':
+        scratch_ += '\\';
+        return true;
+      case '/':
+        scratch_ += '/';
+        return true;
+      case 'b':
+        scratch_ += '\b';
+        return true;
+      case 'f':
+        scratch_ += '\f';
+        return true;
+      case 'n':
+        scratch_ += '\n';
+        return true;
+      case 'r':
+        scratch_ += '\r';
+        return true;
+      case 't':
+        scratch_ += '\t';
+        return true;
+      case 'u':
+        break;
+      default:
+        return Stop("this escape does not exist in JSON", start);
     }
     uint32_t code = 0;
     if (!ParseHex(code)) return Stop("\\u needs four hexadecimal digits", start);
@@ -373,13 +401,27 @@ void AppendString(std::string_view text, std::string& out) {
     }
     i = end + 1;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         out += "\\u00";
         out += kHex[c >> 4];
@@ -408,12 +450,24 @@ void Append(Ref value, std::string& out, size_t indent) {
   };
   switch (value.kind()) {
     case Kind::kAbsent:
-    case Kind::kNull: out += "null"; return;
-    case Kind::kBool: out += value.Bool() ? "true" : "false"; return;
-    case Kind::kInt: AppendInteger(value.Int(), out); return;
-    case Kind::kUint: AppendInteger(value.Uint(), out); return;
-    case Kind::kDouble: internal::AppendDouble(value.Double(), out); return;
-    case Kind::kString: AppendString(value.String(), out); return;
+    case Kind::kNull:
+      out += "null";
+      return;
+    case Kind::kBool:
+      out += value.Bool() ? "true" : "false";
+      return;
+    case Kind::kInt:
+      AppendInteger(value.Int(), out);
+      return;
+    case Kind::kUint:
+      AppendInteger(value.Uint(), out);
+      return;
+    case Kind::kDouble:
+      internal::AppendDouble(value.Double(), out);
+      return;
+    case Kind::kString:
+      AppendString(value.String(), out);
+      return;
     case Kind::kList: {
       out += '[';
       bool first = true;

@@ -12,9 +12,9 @@ struct VerbName {
   PatchVerb verb;
   std::string_view name;
 };
-constexpr VerbName kVerbs[] = {
-    {PatchVerb::kAdd, "add"},   {PatchVerb::kRemove, "remove"}, {PatchVerb::kReplace, "replace"},
-    {PatchVerb::kMove, "move"}, {PatchVerb::kCopy, "copy"},     {PatchVerb::kTest, "test"}};
+constexpr VerbName kVerbs[] = {{PatchVerb::kAdd, "add"},         {PatchVerb::kRemove, "remove"},
+                               {PatchVerb::kReplace, "replace"}, {PatchVerb::kMove, "move"},
+                               {PatchVerb::kCopy, "copy"},       {PatchVerb::kTest, "test"}};
 
 bool UsesFrom(PatchVerb verb) { return verb == PatchVerb::kMove || verb == PatchVerb::kCopy; }
 bool UsesValue(PatchVerb verb) {
@@ -65,8 +65,8 @@ Result<Path> Locate(Ref tree, std::string_view pointer, bool for_add) {
       path.emplace_back(*index);
       tree = tree[*index];
     } else {
-      return Fail(ErrorClass::kInvalid, "\"{}\" is no list or map but of type {}", Prefix(*tokens, i),
-                  ToString(tree.kind()));
+      return Fail(ErrorClass::kInvalid, "\"{}\" is no list or map but of type {}",
+                  Prefix(*tokens, i), ToString(tree.kind()));
     }
   }
   return path;
@@ -206,7 +206,8 @@ Result<std::vector<std::string>> ParsePointer(std::string_view pointer) {
   std::vector<std::string> tokens;
   if (pointer.empty()) return tokens;
   if (pointer[0] != '/') {
-    return Fail(ErrorClass::kInvalid, "\"{}\" is no JSON pointer: it has to begin with '/'", pointer);
+    return Fail(ErrorClass::kInvalid, "\"{}\" is no JSON pointer: it has to begin with '/'",
+                pointer);
   }
   for (size_t i = 0; i < pointer.size(); ++i) {
     char c = pointer[i];

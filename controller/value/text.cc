@@ -80,15 +80,15 @@ Position PositionOf(std::string_view text, size_t offset) {
   auto line = std::count(before.begin(), before.end(), '\n') + 1;
   size_t start = before.rfind('\n');
   std::string_view row = start == std::string_view::npos ? before : before.substr(start + 1);
-  auto column = std::count_if(row.begin(), row.end(), [](char c) { return (c & 0xC0) != 0x80; }) + 1;
+  auto column =
+      std::count_if(row.begin(), row.end(), [](char c) { return (c & 0xC0) != 0x80; }) + 1;
   return {static_cast<uint32_t>(line), static_cast<uint32_t>(column)};
 }
 
 tl::unexpected<Error> ParseFailure(Position position, std::string problem) {
-  auto failure = position.line == 0
-                     ? Fail(ErrorClass::kInvalid, "{}", problem)
-                     : Fail(ErrorClass::kInvalid, "line {}, column {}: {}", position.line,
-                            position.column, problem);
+  auto failure = position.line == 0 ? Fail(ErrorClass::kInvalid, "{}", problem)
+                                    : Fail(ErrorClass::kInvalid, "line {}, column {}: {}",
+                                           position.line, position.column, problem);
   auto detail = std::make_shared<ParseProblem>();
   detail->position = position;
   detail->problem = std::move(problem);
@@ -98,8 +98,8 @@ tl::unexpected<Error> ParseFailure(Position position, std::string problem) {
 
 void AppendDouble(double real, std::string& out) {
   char shortest[32];
-  auto [end, error] = std::to_chars(shortest, shortest + sizeof shortest, real,
-                                    std::chars_format::scientific);
+  auto [end, error] =
+      std::to_chars(shortest, shortest + sizeof shortest, real, std::chars_format::scientific);
   std::string_view text(shortest, static_cast<size_t>(end - shortest));  // "-1.25e+02"
   if (text.front() == '-') {
     out += '-';

@@ -38,8 +38,9 @@ class KeyCache {
   std::string_view Store(std::string_view key) {
     if (key.empty() || key.size() > 64) return arena_.Text(key);
     auto byte = [&](size_t i) { return static_cast<unsigned char>(key[i]); };
-    size_t slot = (key.size() * 61 + byte(0) * 7u + byte(key.size() / 2) * 31u +
-                   byte(key.size() - 1) * 13u) % slots_.size();
+    size_t slot =
+        (key.size() * 61 + byte(0) * 7u + byte(key.size() / 2) * 31u + byte(key.size() - 1) * 13u) %
+        slots_.size();
     if (slots_[slot] != key) slots_[slot] = arena_.Text(key);
     return slots_[slot];
   }

@@ -223,8 +223,8 @@ Value BuildMap(const Members& members) {
     if (repeated) {
       size_t kept = 0;
       for (size_t i = 0; i < count; ++i) {
-        auto earlier = std::find_if(made, made + kept,
-                                    [&](const Member& m) { return m.key == made[i].key; });
+        auto earlier =
+            std::find_if(made, made + kept, [&](const Member& m) { return m.key == made[i].key; });
         if (earlier != made + kept) {
           earlier->value = made[i].value;
         } else {
@@ -254,15 +254,23 @@ Value BuildList(const Items& items) {
 
 const char* ToString(Kind kind) {
   switch (kind) {
-    case Kind::kAbsent: return "absent";
-    case Kind::kNull: return "null";
-    case Kind::kBool: return "boolean";
+    case Kind::kAbsent:
+      return "absent";
+    case Kind::kNull:
+      return "null";
+    case Kind::kBool:
+      return "boolean";
     case Kind::kInt:
-    case Kind::kUint: return "integer";
-    case Kind::kDouble: return "number";
-    case Kind::kString: return "string";
-    case Kind::kList: return "list";
-    case Kind::kMap: return "map";
+    case Kind::kUint:
+      return "integer";
+    case Kind::kDouble:
+      return "number";
+    case Kind::kString:
+      return "string";
+    case Kind::kList:
+      return "list";
+    case Kind::kMap:
+      return "map";
   }
   return "absent";
 }
@@ -285,10 +293,14 @@ uint64_t Ref::Uint(uint64_t otherwise) const {
 
 double Ref::Double(double otherwise) const {
   switch (kind()) {
-    case Kind::kInt: return static_cast<double>(node_->as.int64);
-    case Kind::kUint: return static_cast<double>(node_->as.uint64);
-    case Kind::kDouble: return node_->as.real;
-    default: return otherwise;
+    case Kind::kInt:
+      return static_cast<double>(node_->as.int64);
+    case Kind::kUint:
+      return static_cast<double>(node_->as.uint64);
+    case Kind::kDouble:
+      return node_->as.real;
+    default:
+      return otherwise;
   }
 }
 

@@ -18,7 +18,8 @@ value::Value Vectors() {
   size_t start = text.find("```json\n", text.find("## Test vectors"));
   REQUIRE(start != text.npos);
   start += 8;
-  auto vectors = value::ParseJson(std::string_view(text).substr(start, text.find("```", start) - start));
+  auto vectors =
+      value::ParseJson(std::string_view(text).substr(start, text.find("```", start) - start));
   INFO((vectors ? "" : vectors.error().message));
   REQUIRE(vectors);
   return *vectors;
@@ -47,7 +48,8 @@ TEST_CASE("the documented vectors of variants and releases hold") {
     std::vector<Object> objects;
     for (value::Ref index : vector["objects"].Items()) {
       auto yaml = vectors["objects"][static_cast<size_t>(index.Int())]["yaml"];
-      objects.push_back(MakeObject(WithoutServerFields(value::ParseYaml(yaml.String())->front().value)));
+      objects.push_back(
+          MakeObject(WithoutServerFields(value::ParseYaml(yaml.String())->front().value)));
     }
     SortObjects(objects);
     CHECK(ToString(VariantDigest(objects)) == vector["digest"].String());
@@ -63,7 +65,8 @@ TEST_CASE("the documented vectors of variants and releases hold") {
     for (auto [reference, digest] : vector["images"].Members()) {
       parts.images.emplace(reference, digest.String());
     }
-    for (auto [chart, digest] : vector["charts"].Members()) parts.charts.emplace(chart, digest.String());
+    for (auto [chart, digest] : vector["charts"].Members())
+      parts.charts.emplace(chart, digest.String());
     for (auto [name, digest] : vector["sealed"].Members()) {
       parts.sealed.emplace(name, *Digest::FromHex(digest.String()));
     }

@@ -6,7 +6,11 @@ namespace flotilla::render {
 namespace {
 
 TEST_CASE("globs match paths by the table in their header") {
-  struct Row { const char* glob; const char* path; bool matches; };
+  struct Row {
+    const char* glob;
+    const char* path;
+    bool matches;
+  };
   const Row rows[] = {
       {"*.yaml", "web.yaml", true},
       {"*.yaml", "a/b/web.yaml", true},

@@ -20,7 +20,9 @@ RenderRequest At(const std::string& path) {
 }
 
 TEST_CASE("a read-set stays valid until something that was read changes") {
-  MemoryTree tree{{"d/a.yaml", Object("a")}, {"d/sub/b.yaml", Object("b")}, {"d/README.md", "x"},
+  MemoryTree tree{{"d/a.yaml", Object("a")},
+                  {"d/sub/b.yaml", Object("b")},
+                  {"d/README.md", "x"},
                   {"other/c.yaml", "c"}};
   auto output = Render(tree, At("d"));
   REQUIRE(output);
@@ -29,7 +31,11 @@ TEST_CASE("a read-set stays valid until something that was read changes") {
   CHECK(read.files().size() == 2);
   CHECK(read.StillValid(tree));
 
-  struct Row { const char* path; const char* text; bool valid; };
+  struct Row {
+    const char* path;
+    const char* text;
+    bool valid;
+  };
   const Row rows[] = {
       {"other/c.yaml", "changed", true},  {"d/README.md", "changed", true},
       {"d/notes.txt", "new", true},       {"d/.ci/x.yaml", "new", true},
@@ -59,7 +65,8 @@ TEST_CASE("a read-set stays valid until something that was read changes") {
 
 TEST_CASE("an unchanged directory costs one look") {
   MemoryTree tree;
-  for (int i = 0; i < 100; ++i) tree.Write("d/" + std::to_string(i) + "/a.yaml", Object("a" + std::to_string(i)));
+  for (int i = 0; i < 100; ++i)
+    tree.Write("d/" + std::to_string(i) + "/a.yaml", Object("a" + std::to_string(i)));
   auto output = Render(tree, At("d"));
   REQUIRE(output);
   tree.reads = tree.lists = 0;
@@ -101,8 +108,9 @@ TEST_CASE("incremental rendering equals full rendering over random edits") {
       if (below(3) == 0) {
         tree.Remove(path);
       } else if (path.substr(path.rfind('.') + 1) == "json") {
-        tree.Write(path, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"n","name":"n)" +
-                             std::to_string(random()) + "\"}}");
+        tree.Write(
+            path, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"n","name":"n)" +
+                      std::to_string(random()) + "\"}}");
       } else {
         tree.Write(path, below(40) == 0 ? "broken: [" : Object("n" + std::to_string(random())));
       }

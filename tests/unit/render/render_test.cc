@@ -75,13 +75,20 @@ TEST_CASE("a single file can be rendered, and the root") {
 }
 
 TEST_CASE("include, exclude and recurse choose files") {
-  MemoryTree tree{{"a.yaml", ConfigMap("a")},       {"b.yaml", ConfigMap("b")},
-                  {"sub/a.yaml", ConfigMap("c")},   {"sub/deep/b.yaml", ConfigMap("d")},
+  MemoryTree tree{{"a.yaml", ConfigMap("a")},
+                  {"b.yaml", ConfigMap("b")},
+                  {"sub/a.yaml", ConfigMap("c")},
+                  {"sub/deep/b.yaml", ConfigMap("d")},
                   {"skip/broken.yaml", "{{ nope"}};
-  struct Row { Selection selection; Names ids; };
+  struct Row {
+    Selection selection;
+    Names ids;
+  };
   const Row rows[] = {
-      {{{}, {"skip"}, true}, {"ConfigMap web/a", "ConfigMap web/b", "ConfigMap web/c", "ConfigMap web/d"}},
-      {{{}, {"skip/**"}, true}, {"ConfigMap web/a", "ConfigMap web/b", "ConfigMap web/c", "ConfigMap web/d"}},
+      {{{}, {"skip"}, true},
+       {"ConfigMap web/a", "ConfigMap web/b", "ConfigMap web/c", "ConfigMap web/d"}},
+      {{{}, {"skip/**"}, true},
+       {"ConfigMap web/a", "ConfigMap web/b", "ConfigMap web/c", "ConfigMap web/d"}},
       {{{}, {}, false}, {"ConfigMap web/a", "ConfigMap web/b"}},
       {{{"a.yaml"}, {}, true}, {"ConfigMap web/a", "ConfigMap web/c"}},
       {{{"/a.yaml", "sub/deep/*"}, {}, true}, {"ConfigMap web/a", "ConfigMap web/d"}},
@@ -114,10 +121,10 @@ TEST_CASE("namespaces follow the scope of a kind: own CRDs, built-in kinds, then
     return std::nullopt;
   };
   auto output = Render(tree, request);
-  CHECK(Ids(output) ==
-        Names{"ConfigMap other/b", "ConfigMap target/a", "CustomResourceDefinition.apiextensions.k8s.io fleets.x.io",
-              "ClusterRole.rbac.authorization.k8s.io r", "Fleet.x.io own", "Asked.y.io target/q",
-              "Unknown.z.io u", "Unknown.z.io ns/u"});
+  CHECK(Ids(output) == Names{"ConfigMap other/b", "ConfigMap target/a",
+                             "CustomResourceDefinition.apiextensions.k8s.io fleets.x.io",
+                             "ClusterRole.rbac.authorization.k8s.io r", "Fleet.x.io own",
+                             "Asked.y.io target/q", "Unknown.z.io u", "Unknown.z.io ns/u"});
   CHECK(output->unresolved == std::vector<kube::GroupVersionKind>{{"z.io", "v1", "Unknown"}});
 }
 
@@ -127,16 +134,18 @@ TEST_CASE("the target namespace is added on request, unless the set has it") {
   request.create_namespace = true;
   MemoryTree without{{"a.yaml", ConfigMap("a")}};
   CHECK(Ids(Render(without, request)) == Names{"ConfigMap web/a", "Namespace web"});
-  MemoryTree with{{"a.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: web, labels: {a: b}}\n"}};
+  MemoryTree with{
+      {"a.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: web, labels: {a: b}}\n"}};
   auto output = Render(with, request);
   CHECK(Ids(output) == Names{"Namespace web"});
   CHECK(kube::LabelOf(output->variants[0]->objects[0].value, "a") == "b");
 }
 
 TEST_CASE("common labels are on every object and win; nothing else is labelled") {
-  MemoryTree tree{{"a.yaml",
-                   "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: ns, labels: "
-                   "{team: own, x: z}}\nspec: {selector: {matchLabels: {x: z}}}\n"}};
+  MemoryTree tree{
+      {"a.yaml",
+       "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: ns, labels: "
+       "{team: own, x: z}}\nspec: {selector: {matchLabels: {x: z}}}\n"}};
   RenderRequest request;
   request.common_labels = {{"team", "common"}};
   auto output = Render(tree, request);
@@ -147,19 +156,24 @@ TEST_CASE("common labels are on every object and win; nothing else is labelled")
 }
 
 TEST_CASE("what only a server may say does not survive") {
-  MemoryTree tree{{"a.yaml",
-                   "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: ns\n  "
-                   "creationTimestamp: null\n  resourceVersion: '5'\n  uid: x\n  generation: 2\n  "
-                   "managedFields: []\n  selfLink: /x\n  annotations: {keep: me}\nstatus: {a: b}\n"}};
+  MemoryTree tree{
+      {"a.yaml",
+       "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: ns\n  "
+       "creationTimestamp: null\n  resourceVersion: '5'\n  uid: x\n  generation: 2\n  "
+       "managedFields: []\n  selfLink: /x\n  annotations: {keep: me}\nstatus: {a: b}\n"}};
   auto output = Render(tree, At(""));
   REQUIRE(output);
-  CHECK(value::ToJson(output->variants[0]->objects[0].value) ==
-        R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"ns","annotations":{"keep":"me"}}})");
+  CHECK(
+      value::ToJson(output->variants[0]->objects[0].value) ==
+      R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"ns","annotations":{"keep":"me"}}})");
 }
 
 // One line of the design's "Bad input" each.
 TEST_CASE("bad input is refused with its file, place and what to do") {
-  struct Row { std::string text; const char* error; };
+  struct Row {
+    std::string text;
+    const char* error;
+  };
   const Row rows[] = {
       {"a: b: c\n", "d/x.yaml:1:5: mapping values are not allowed in this context"},
       {"a: 1\n---\nb: [1\n", "d/x.yaml:4:1: did not find expected ',' or ']'"},
@@ -169,7 +183,8 @@ TEST_CASE("bad input is refused with its file, place and what to do") {
       {std::string(200, '['), "d/x.yaml:1:101: more than 100 lists and maps in one another"},
       {"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c "
        "[*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: "
-       "[*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", "aliases expand to more than"},
+       "[*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n",
+       "aliases expand to more than"},
       {"- a\n", "d/x.yaml:1:1: an object is expected here, not a value of type list"},
       {"just text\n", "d/x.yaml:1:1: an object is expected here, not a value of type string"},
       {"name: values\n", "d/x.yaml:1:1: apiVersion is missing"},
@@ -180,26 +195,34 @@ TEST_CASE("bad input is refused with its file, place and what to do") {
        "d/x.yaml:1:1: apiVersion has to be a string, not of type integer"},
       {"apiVersion: v1\nkind: ConfigMap\n", "d/x.yaml:1:1: metadata.name is missing"},
       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "d/x.yaml:3:1: metadata.name is missing"},
-      {"apiVersion: v1\nkind: ConfigMap\nmetadata: [a]\n", "d/x.yaml:3:1: metadata has to be a map"},
+      {"apiVersion: v1\nkind: ConfigMap\nmetadata: [a]\n",
+       "d/x.yaml:3:1: metadata has to be a map"},
       {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 12\n",
        "d/x.yaml:4:3: metadata.name has to be a string, not of type integer: put it in quotes"},
-      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a/b}\n", "is no name that Kubernetes allows"},
-      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n", "generateName makes a new object"},
+      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a/b}\n",
+       "is no name that Kubernetes allows"},
+      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n",
+       "generateName makes a new object"},
       {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: 1\n",
        "d/x.yaml:5:3: metadata.namespace has to be a string"},
-      {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    app.io/version: 1.5\n",
-       "d/x.yaml:6:5: metadata.labels[\"app.io/version\"] has to be a string, not of type number: put it in quotes"},
-      {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    on: x\n    x: yes\n",
+      {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    app.io/version: "
+       "1.5\n",
+       "d/x.yaml:6:5: metadata.labels[\"app.io/version\"] has to be a string, not of type number: "
+       "put it in quotes"},
+      {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    on: x\n    x: "
+       "yes\n",
        "d/x.yaml:7:5: metadata.annotations.x has to be a string, not of type boolean"},
       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
-       "d/x.yaml:1: ConfigMap a has no metadata.namespace: name one in it, or set spec.targetNamespace"},
+       "d/x.yaml:1: ConfigMap a has no metadata.namespace: name one in it, or set "
+       "spec.targetNamespace"},
       {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap}\n",
        "d/x.yaml:4:3: items[0].metadata.name is missing"},
       {"apiVersion: v1\nkind: List\nitems: 3\n", "d/x.yaml:3:1: items has to be a list"},
       {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: List, items: []}\n",
        "d/x.yaml:4:20: items[0].kind a List in a List"},
       {"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n", "a file of Kustomize"},
-      {"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nsops: {mac: ENC}\n", "encrypted with SOPS"},
+      {"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nsops: {mac: ENC}\n",
+       "encrypted with SOPS"},
       {std::string("apiVersion: v1\n\0kind: X\n", 23), "d/x.yaml:2:1: the text has a NUL byte"},
       {"\x89PNG\r\n", "d/x.yaml:1:1: the text is not valid UTF-8"},
   };
@@ -213,15 +236,19 @@ TEST_CASE("bad input is refused with its file, place and what to do") {
 TEST_CASE("JSON files are held to JSON") {
   MemoryTree tree{{"d/x.json", "{\"apiVersion\": \"v1\",\n \"kind\": ConfigMap}"}};
   CHECK_THAT(ErrorOf(tree, At("d")), Catch::Contains("d/x.json:2:10: a value is expected here"));
-  tree.Write("d/x.json", "{\"apiVersion\": \"v1\",\n \"kind\": \"ConfigMap\",\n \"metadata\": {\"name\": 5}}");
-  CHECK_THAT(ErrorOf(tree, At("d")), Catch::Contains("d/x.json:3:15: metadata.name has to be a string"));
+  tree.Write("d/x.json",
+             "{\"apiVersion\": \"v1\",\n \"kind\": \"ConfigMap\",\n \"metadata\": {\"name\": 5}}");
+  CHECK_THAT(ErrorOf(tree, At("d")),
+             Catch::Contains("d/x.json:3:15: metadata.name has to be a string"));
 }
 
 TEST_CASE("every problem of every file is listed, up to a number") {
-  MemoryTree tree{{"a.yaml", "a: b: c"}, {"b.yaml", "kind: X\nmetadata: {name: 1}\n"}, {"c.yaml", "- 1"}};
+  MemoryTree tree{
+      {"a.yaml", "a: b: c"}, {"b.yaml", "kind: X\nmetadata: {name: 1}\n"}, {"c.yaml", "- 1"}};
   std::string error = ErrorOf(tree, At(""));
   CHECK(std::count(error.begin(), error.end(), '\n') == 3);
-  for (const char* place : {"a.yaml:1:5: ", "b.yaml:1:1: apiVersion", "b.yaml:2:12: metadata.name", "c.yaml:1:1: "}) {
+  for (const char* place :
+       {"a.yaml:1:5: ", "b.yaml:1:1: apiVersion", "b.yaml:2:12: metadata.name", "c.yaml:1:1: "}) {
     CHECK_THAT(error, Catch::Contains(place));
   }
   std::string many;
@@ -250,7 +277,8 @@ TEST_CASE("a path that is not there says what is") {
   MemoryTree tree{{"deploy/base/a.yaml", ConfigMap("a")}, {"README.md", ""}};
   CHECK_THAT(ErrorOf(tree, At("deploy/prod/eu")),
              Catch::Equals("the path deploy/prod/eu does not exist: deploy holds base"));
-  CHECK_THAT(ErrorOf(tree, At("nowhere")), Catch::Contains("the repository holds README.md, deploy"));
+  CHECK_THAT(ErrorOf(tree, At("nowhere")),
+             Catch::Contains("the repository holds README.md, deploy"));
   CHECK_THAT(ErrorOf(tree, At("README.md/x")), Catch::Contains("README.md is a file"));
   CHECK_THAT(ErrorOf(tree, At("README.md")), Catch::Contains("is no manifest"));
   CHECK_THAT(ErrorOf(tree, At("../x")), Catch::Contains(".."));
@@ -274,14 +302,17 @@ TEST_CASE("links and submodules are refused wherever they stand, unless excluded
 
 TEST_CASE("directories of other renderers are refused by name, unless their file is excluded") {
   for (const char* name : {"kustomization.yaml", "kustomization.yml", "Kustomization"}) {
-    MemoryTree tree{{"d/sub/a.yaml", ConfigMap("a")}, {std::string("d/sub/") + name, "resources: [a.yaml]"}};
-    CHECK_THAT(ErrorOf(tree, At("d")), Catch::Contains(std::string("d/sub/") + name + ": this directory is built with Kustomize"));
+    MemoryTree tree{{"d/sub/a.yaml", ConfigMap("a")},
+                    {std::string("d/sub/") + name, "resources: [a.yaml]"}};
+    CHECK_THAT(ErrorOf(tree, At("d")), Catch::Contains(std::string("d/sub/") + name +
+                                                       ": this directory is built with Kustomize"));
     RenderRequest request = At("d");
     request.selection.exclude = {name};
     CHECK(Ids(Render(tree, request)) == Names{"ConfigMap web/a"});
   }
   MemoryTree chart{{"d/Chart.yaml", "name: x"}, {"d/templates/a.yaml", "a: {{ .x }}"}};
-  CHECK_THAT(ErrorOf(chart, At("d")), Catch::Contains("d/Chart.yaml: this directory is a Helm chart"));
+  CHECK_THAT(ErrorOf(chart, At("d")),
+             Catch::Contains("d/Chart.yaml: this directory is a Helm chart"));
 }
 
 TEST_CASE("a render without objects is an error of its own, never an empty set") {
@@ -303,7 +334,8 @@ TEST_CASE("limits of a source: bytes of a file and of all, depth of directories"
   MemoryTree tree{{"a.yaml", std::string(limits::kSourceFileBytes + 1, '\n')}};
   CHECK_THAT(ErrorOf(tree, At("")), Catch::Contains("a.yaml: has 8388609 bytes"));
   MemoryTree all;
-  for (int i = 0; i < 9; ++i) all.Write(std::to_string(i) + ".yaml", std::string(limits::kSourceFileBytes, '\n'));
+  for (int i = 0; i < 9; ++i)
+    all.Write(std::to_string(i) + ".yaml", std::string(limits::kSourceFileBytes, '\n'));
   CHECK_THAT(ErrorOf(all, At("")), Catch::Contains("bytes in total"));
   std::string deep;
   for (size_t i = 0; i < limits::kSourceDepth + 1; ++i) deep += "d/";
@@ -332,16 +364,30 @@ TEST_CASE("variants share what their patches do not touch") {
 
 TEST_CASE("a patch that cannot do what it says is refused by its target") {
   MemoryTree tree{{"a.yaml", ConfigMap("a")}};
-  struct Row { api::ObjectPattern target; api::PatchOperation operation; const char* error; };
+  struct Row {
+    api::ObjectPattern target;
+    api::PatchOperation operation;
+    const char* error;
+  };
   const Row rows[] = {
-      {{"", "ConfigMap", "", "nope"}, {api::PatchVerb::kRemove, "/data", "", {}}, "the override for kind ConfigMap, name nope matches no object"},
-      {{"apps", "ConfigMap", "", ""}, {api::PatchVerb::kRemove, "/data", "", {}}, "matches no object"},
-      {{"", "", "", "a"}, {api::PatchVerb::kReplace, "/data/x", "", 1},
-       "a.yaml:1: the override for name a on ConfigMap web/a: operation 0 (replace \"/data/x\"): \"/data\" has no member \"x\""},
-      {{}, {api::PatchVerb::kReplace, "/metadata/name", "", "b"}, "every object on ConfigMap web/a: an override must not change"},
+      {{"", "ConfigMap", "", "nope"},
+       {api::PatchVerb::kRemove, "/data", "", {}},
+       "the override for kind ConfigMap, name nope matches no object"},
+      {{"apps", "ConfigMap", "", ""},
+       {api::PatchVerb::kRemove, "/data", "", {}},
+       "matches no object"},
+      {{"", "", "", "a"},
+       {api::PatchVerb::kReplace, "/data/x", "", 1},
+       "a.yaml:1: the override for name a on ConfigMap web/a: operation 0 (replace \"/data/x\"): "
+       "\"/data\" has no member \"x\""},
+      {{},
+       {api::PatchVerb::kReplace, "/metadata/name", "", "b"},
+       "every object on ConfigMap web/a: an override must not change"},
       {{}, {api::PatchVerb::kReplace, "/apiVersion", "", "v2"}, "an override must not change"},
       {{}, {api::PatchVerb::kRemove, "/metadata", "", {}}, "metadata.name is missing"},
-      {{}, {api::PatchVerb::kAdd, "/metadata/labels", "", value::Value::Map({{"a", 1}})}, "metadata.labels.a has to be a string"},
+      {{},
+       {api::PatchVerb::kAdd, "/metadata/labels", "", value::Value::Map({{"a", 1}})},
+       "metadata.labels.a has to be a string"},
   };
   for (const Row& row : rows) {
     RenderRequest request;
@@ -368,8 +414,10 @@ TEST_CASE("clusters that match the same overrides share a variant") {
 
 TEST_CASE("the order of files, documents and keys changes no digest; content does") {
   MemoryTree one{{"a.yaml", ConfigMap("a") + "---\n" + ConfigMap("b")}};
-  MemoryTree other{{"z.yaml", ConfigMap("a")},
-                   {"b.json", R"({"data":{"key":"value"},"kind":"ConfigMap","metadata":{"namespace":"web","name":"b"},"apiVersion":"v1"})"}};
+  MemoryTree other{
+      {"z.yaml", ConfigMap("a")},
+      {"b.json",
+       R"({"data":{"key":"value"},"kind":"ConfigMap","metadata":{"namespace":"web","name":"b"},"apiVersion":"v1"})"}};
   auto first = Render(one, At(""));
   auto second = Render(other, At(""));
   REQUIRE(first);

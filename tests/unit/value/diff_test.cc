@@ -10,7 +10,11 @@ namespace flotilla::value {
 namespace {
 
 TEST_CASE("a diff names each field that changed, came or went") {
-  struct Row { const char* before; const char* after; const char* changes; };
+  struct Row {
+    const char* before;
+    const char* after;
+    const char* changes;
+  };
   const Row rows[] = {
       {R"({"a":1,"b":2})", R"({"b":2,"a":1})", ""},
       {R"({"a":1})", R"({"a":2})", "a: 1 -> 2\n"},
@@ -21,13 +25,16 @@ TEST_CASE("a diff names each field that changed, came or went") {
       {R"({"a":[1,2,3]})", R"({"a":[1,5]})", "a[1]: 2 -> 5\na[2]: removed 3\n"},
       {R"({"labels":{"x.io/y":"1"}})", R"({"labels":{}})", "labels[\"x.io/y\"]: removed \"1\"\n"},
       // Items with names of their own are compared by name, wherever they stand.
-      {R"({"c":[{"name":"a","v":1},{"name":"b","v":2}]})", R"({"c":[{"name":"new"},{"name":"a","v":1},{"name":"b","v":3}]})",
+      {R"({"c":[{"name":"a","v":1},{"name":"b","v":2}]})",
+       R"({"c":[{"name":"new"},{"name":"a","v":1},{"name":"b","v":3}]})",
        "c[2].v: 2 -> 3\nc[0]: added {\"name\":\"new\"}\n"},
-      {R"({"c":[{"name":"a"},{"name":"b"}]})", R"({"c":[{"name":"b"}]})", "c[0]: removed {\"name\":\"a\"}\n"},
+      {R"({"c":[{"name":"a"},{"name":"b"}]})", R"({"c":[{"name":"b"}]})",
+       "c[0]: removed {\"name\":\"a\"}\n"},
       {R"({"c":[{"name":"a"},{"name":"b"}]})", R"({"c":[{"name":"b"},{"name":"a"}]})",
        "c: [{\"name\":\"a\"},{\"name\":\"b\"}] -> [{\"name\":\"b\"},{\"name\":\"a\"}]\n"},
       // Ports of one name: by index.
-      {R"({"c":[{"name":"a","p":1},{"name":"a","p":2}]})", R"({"c":[{"name":"a","p":1},{"name":"a","p":3}]})", "c[1].p: 2 -> 3\n"},
+      {R"({"c":[{"name":"a","p":1},{"name":"a","p":2}]})",
+       R"({"c":[{"name":"a","p":1},{"name":"a","p":3}]})", "c[1].p: 2 -> 3\n"},
   };
   for (const Row& row : rows) {
     INFO(row.before << " " << row.after);

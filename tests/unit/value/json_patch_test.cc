@@ -15,17 +15,26 @@ Result<std::string> Patched(const char* document, const char* patch) {
 }
 
 TEST_CASE("RFC 6902, appendix A: what succeeds") {
-  struct Row { const char* document; const char* patch; const char* result; };
+  struct Row {
+    const char* document;
+    const char* patch;
+    const char* result;
+  };
   const Row rows[] = {
-      {R"({"foo":"bar"})", R"([{"op":"add","path":"/baz","value":"qux"}])", R"({"foo":"bar","baz":"qux"})"},
-      {R"({"foo":["bar","baz"]})", R"([{"op":"add","path":"/foo/1","value":"qux"}])", R"({"foo":["bar","qux","baz"]})"},
+      {R"({"foo":"bar"})", R"([{"op":"add","path":"/baz","value":"qux"}])",
+       R"({"foo":"bar","baz":"qux"})"},
+      {R"({"foo":["bar","baz"]})", R"([{"op":"add","path":"/foo/1","value":"qux"}])",
+       R"({"foo":["bar","qux","baz"]})"},
       {R"({"baz":"qux","foo":"bar"})", R"([{"op":"remove","path":"/baz"}])", R"({"foo":"bar"})"},
-      {R"({"foo":["bar","qux","baz"]})", R"([{"op":"remove","path":"/foo/1"}])", R"({"foo":["bar","baz"]})"},
-      {R"({"baz":"qux","foo":"bar"})", R"([{"op":"replace","path":"/baz","value":"boo"}])", R"({"baz":"boo","foo":"bar"})"},
+      {R"({"foo":["bar","qux","baz"]})", R"([{"op":"remove","path":"/foo/1"}])",
+       R"({"foo":["bar","baz"]})"},
+      {R"({"baz":"qux","foo":"bar"})", R"([{"op":"replace","path":"/baz","value":"boo"}])",
+       R"({"baz":"boo","foo":"bar"})"},
       {R"({"foo":{"bar":"baz","waldo":"fred"},"qux":{"corge":"grault"}})",
        R"([{"op":"move","from":"/foo/waldo","path":"/qux/thud"}])",
        R"({"foo":{"bar":"baz"},"qux":{"corge":"grault","thud":"fred"}})"},
-      {R"({"foo":["all","grass","cows","eat"]})", R"([{"op":"move","from":"/foo/1","path":"/foo/3"}])",
+      {R"({"foo":["all","grass","cows","eat"]})",
+       R"([{"op":"move","from":"/foo/1","path":"/foo/3"}])",
        R"({"foo":["all","cows","eat","grass"]})"},
       {R"({"baz":"qux","foo":["a",2,"c"]})",
        R"([{"op":"test","path":"/baz","value":"qux"},{"op":"test","path":"/foo/1","value":2}])",
@@ -33,14 +42,17 @@ TEST_CASE("RFC 6902, appendix A: what succeeds") {
       {R"({"foo":"bar"})", R"([{"op":"add","path":"/child","value":{"grandchild":{}}}])",
        R"({"foo":"bar","child":{"grandchild":{}}})"},
       {R"({"/":9,"~1":10})", R"([{"op":"test","path":"/~01","value":10}])", R"({"/":9,"~1":10})"},
-      {R"({"foo":["bar"]})", R"([{"op":"add","path":"/foo/-","value":["abc","def"]}])", R"({"foo":["bar",["abc","def"]]})"},
+      {R"({"foo":["bar"]})", R"([{"op":"add","path":"/foo/-","value":["abc","def"]}])",
+       R"({"foo":["bar",["abc","def"]]})"},
       // Beyond the appendix.
       {R"({"a":1})", R"([{"op":"add","path":"","value":[1]}])", "[1]"},
       {R"({"a":1})", R"([{"op":"replace","path":"/a","value":null}])", R"({"a":null})"},
-      {R"({"a":{"b":1}})", R"([{"op":"copy","from":"/a","path":"/a/c"}])", R"({"a":{"b":1,"c":{"b":1}}})"},
+      {R"({"a":{"b":1}})", R"([{"op":"copy","from":"/a","path":"/a/c"}])",
+       R"({"a":{"b":1,"c":{"b":1}}})"},
       {R"({"":{"":1}})", R"([{"op":"replace","path":"//","value":2}])", R"({"":{"":2}})"},
       {R"({"a":1})", R"([{"op":"test","path":"/a","value":1.0}])", R"({"a":1})"},
-      {R"({"a":{"x":1,"y":2}})", R"([{"op":"test","path":"/a","value":{"y":2,"x":1}}])", R"({"a":{"x":1,"y":2}})"},
+      {R"({"a":{"x":1,"y":2}})", R"([{"op":"test","path":"/a","value":{"y":2,"x":1}}])",
+       R"({"a":{"x":1,"y":2}})"},
       {R"({"a":1})", R"([{"op":"move","from":"/a","path":"/a"}])", R"({"a":1})"},
       {R"({"0":"x"})", R"([{"op":"replace","path":"/0","value":"y"}])", R"({"0":"y"})"},
   };
@@ -54,21 +66,28 @@ TEST_CASE("RFC 6902, appendix A: what succeeds") {
 }
 
 TEST_CASE("a patch that is not possible names the operation, the place and the reason") {
-  struct Row { const char* document; const char* patch; const char* error; };
+  struct Row {
+    const char* document;
+    const char* patch;
+    const char* error;
+  };
   const Row rows[] = {
       {R"({"baz":"qux"})", R"([{"op":"test","path":"/baz","value":"bar"}])",
        R"(operation 0 (test "/baz"): the value there is another one)"},
       {R"({"foo":"bar"})", R"([{"op":"add","path":"/baz/bat","value":"qux"}])",
        R"(operation 0 (add "/baz/bat"): "" has no member "baz")"},
-      {R"({"a":1})", R"([{"op":"test","path":"/a","value":1},{"op":"replace","path":"/b","value":1}])",
+      {R"({"a":1})",
+       R"([{"op":"test","path":"/a","value":1},{"op":"replace","path":"/b","value":1}])",
        R"(operation 1 (replace "/b"): "" has no member "b")"},
       {R"({"a":{"b":1}})", R"([{"op":"remove","path":"/a/c"}])", R"("/a" has no member "c")"},
-      {R"({"a":[1]})", R"([{"op":"add","path":"/a/2","value":1}])", R"("/a" has 1 items: there is none at 2)"},
+      {R"({"a":[1]})", R"([{"op":"add","path":"/a/2","value":1}])",
+       R"("/a" has 1 items: there is none at 2)"},
       {R"({"a":[1]})", R"([{"op":"remove","path":"/a/-"}])", R"(there is none at -)"},
       {R"({"a":[1]})", R"([{"op":"remove","path":"/a/-1"}])", R"("-1" is no index)"},
       {R"({"a":[1,2]})", R"([{"op":"remove","path":"/a/01"}])", R"("01" is no index)"},
       {R"({"a":[1]})", R"([{"op":"remove","path":"/a/x"}])", R"("x" is no index)"},
-      {R"({"a":1})", R"([{"op":"remove","path":"/a/x"}])", R"("/a" is no list or map but of type integer)"},
+      {R"({"a":1})", R"([{"op":"remove","path":"/a/x"}])",
+       R"("/a" is no list or map but of type integer)"},
       {R"({"a":1})", R"([{"op":"remove","path":""}])", "cannot be removed"},
       {R"({"a":{"b":1}})", R"([{"op":"move","from":"/a","path":"/a/b"}])", "into itself"},
       {R"({"a":1})", R"([{"op":"copy","from":"/x","path":"/y"}])", R"("" has no member "x")"},

@@ -8,7 +8,11 @@ namespace flotilla::value {
 namespace {
 
 TEST_CASE("JSON numbers keep their kind and are written as Go writes them") {
-  struct Row { const char* text; Kind kind; const char* written; };
+  struct Row {
+    const char* text;
+    Kind kind;
+    const char* written;
+  };
   const Row rows[] = {
       {"0", Kind::kInt, "0"},
       {"-0", Kind::kInt, "0"},
@@ -43,7 +47,11 @@ TEST_CASE("JSON numbers keep their kind and are written as Go writes them") {
 }
 
 TEST_CASE("JSON strings: escapes are read, and written only where they must be") {
-  struct Row { const char* text; const char* meaning; const char* written; };
+  struct Row {
+    const char* text;
+    const char* meaning;
+    const char* written;
+  };
   const Row rows[] = {
       {R"("a\"b\\c\/d")", "a\"b\\c/d", R"("a\"b\\c/d")"},
       {R"("\b\f\n\r\t")", "\b\f\n\r\t", R"("\b\f\n\r\t")"},
@@ -61,7 +69,12 @@ TEST_CASE("JSON strings: escapes are read, and written only where they must be")
 }
 
 TEST_CASE("what is no JSON is refused with its place") {
-  struct Row { std::string text; uint32_t line; uint32_t column; const char* problem; };
+  struct Row {
+    std::string text;
+    uint32_t line;
+    uint32_t column;
+    const char* problem;
+  };
   const Row rows[] = {
       {"", 1, 1, "the text ends here"},
       {"{\"a\":1,\n \"b\" 2}", 2, 6, "':' is expected"},
@@ -120,7 +133,8 @@ TEST_CASE("a repeated key is found in a map of any size") {
 }
 
 TEST_CASE("limits of JSON: depth, bytes, values") {
-  std::string deepest = std::string(limits::kDocumentDepth, '[') + std::string(limits::kDocumentDepth, ']');
+  std::string deepest =
+      std::string(limits::kDocumentDepth, '[') + std::string(limits::kDocumentDepth, ']');
   CHECK(ParseJson(deepest));
   CHECK_FALSE(ParseJson("[" + deepest + "]"));
   CHECK_FALSE(ParseJson(std::string(10'000'000, '[')));
@@ -145,7 +159,8 @@ TEST_CASE("pretty JSON looks as kubectl prints it") {
 }
 
 TEST_CASE("bytes that are not UTF-8 are replaced on output") {
-  CHECK(ToJson(Value(std::string_view("a\xff" "b☺\xe2"))) == "\"a\uFFFDb☺\uFFFD\"");
+  CHECK(ToJson(Value(std::string_view("a\xff"
+                                      "b☺\xe2"))) == "\"a\uFFFDb☺\uFFFD\"");
 }
 
 TEST_CASE("every tree reads back from its JSON as it was") {
@@ -167,9 +182,14 @@ TEST_CASE("no damaged JSON text makes the parser crash or accept what it would n
     for (size_t i = 1 + random.Below(3); i > 0 && !text.empty(); --i) {
       size_t at = random.Below(text.size());
       switch (random.Below(3)) {
-        case 0: text.erase(at, 1 + random.Below(4)); break;
-        case 1: text.insert(at, 1, "{}[]\",:\\0-e."[random.Below(12)]); break;
-        default: text[at] = static_cast<char>(random.Below(256));
+        case 0:
+          text.erase(at, 1 + random.Below(4));
+          break;
+        case 1:
+          text.insert(at, 1, "{}[]\",:\\0-e."[random.Below(12)]);
+          break;
+        default:
+          text[at] = static_cast<char>(random.Below(256));
       }
     }
     auto value = ParseJson(text);

@@ -91,7 +91,11 @@ TEST_CASE("equality disregards the order of members and nothing else") {
 
 TEST_CASE("edits share what they do not touch and leave the original alone") {
   Value v = Parse(R"({"a":{"x":1},"b":[1,2],"n":null})");
-  struct Row { Path path; Value value; const char* result; };
+  struct Row {
+    Path path;
+    Value value;
+    const char* result;
+  };
   const Row rows[] = {
       {{"a", "x"}, 2, R"({"a":{"x":2},"b":[1,2],"n":null})"},
       {{"a", "y", "z"}, "new", R"({"a":{"x":1,"y":{"z":"new"}},"b":[1,2],"n":null})"},

@@ -68,26 +68,31 @@ TEST_CASE("where kubectl folds or leaves doubt, the text stays on one line and i
 }
 
 TEST_CASE("structures are written in block style with lists at the indent of their key") {
-  Value v = *ParseJson(R"({"b":[1,{"x":"y","z":[]},[2]],"a":{},"t":"1\n2\n","z":null,"f":1.5,"u":18446744073709551615})");
+  Value v = *ParseJson(
+      R"({"b":[1,{"x":"y","z":[]},[2]],"a":{},"t":"1\n2\n","z":null,"f":1.5,"u":18446744073709551615})");
   CHECK(ToYaml(v) ==
         "b:\n- 1\n- x: \"y\"\n  z: []\n- - 2\na: {}\nt: |\n  1\n  2\nz: null\nf: 1.5\n"
         "u: 18446744073709551615\n");
 }
 
 TEST_CASE("documents that hold nothing are left out, and the others know where they begin") {
-  auto documents = ParseYaml("# only a comment\n---\na: 1\n---\n---\nnull\n---\n# two\n  b: 2\n...\n");
+  auto documents =
+      ParseYaml("# only a comment\n---\na: 1\n---\n---\nnull\n---\n# two\n  b: 2\n...\n");
   REQUIRE(documents);
   REQUIRE(documents->size() == 2);
   CHECK((*documents)[0].start == Position{3, 1});
   CHECK((*documents)[1].start == Position{9, 3});
   CHECK(ParseYaml("")->empty());
   CHECK(ParseYaml("---\n---\n")->empty());
-  CHECK(ParseYaml("\xEF\xBB\xBF" "a: 1")->size() == 1);
+  CHECK(ParseYaml("\xEF\xBB\xBF"
+                  "a: 1")
+            ->size() == 1);
 }
 
 TEST_CASE("a field is found again in its text") {
   auto documents = ParseYaml(
-      "x: 1\n---\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: a\n    image: i\n  - {name: b}\n");
+      "x: 1\n---\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: a\n    image: i\n  - "
+      "{name: b}\n");
   REQUIRE(documents);
   const Document& document = (*documents)[1];
   CHECK(document.Where({"metadata", "name"}) == Position{4, 3});
@@ -99,15 +104,20 @@ TEST_CASE("a field is found again in its text") {
 }
 
 TEST_CASE("merge keys: explicit members win wherever they stand, and the first of several maps") {
-  Value v = One(
-      "base: &b {x: 1, v: 1}\nother: &o {v: 2, z: 2}\n"
-      "one:\n  x: 9\n  <<: *b\n  w: 0\nmany:\n  <<: [*b, *o]\n");
+  Value v =
+      One("base: &b {x: 1, v: 1}\nother: &o {v: 2, z: 2}\n"
+          "one:\n  x: 9\n  <<: *b\n  w: 0\nmany:\n  <<: [*b, *o]\n");
   CHECK(ToJson(v["one"]) == R"({"x":9,"v":1,"w":0})");
   CHECK(ToJson(v["many"]) == R"({"x":1,"v":1,"z":2})");
 }
 
 TEST_CASE("what is no acceptable YAML is refused with its place and what to do") {
-  struct Row { std::string text; uint32_t line; uint32_t column; const char* problem; };
+  struct Row {
+    std::string text;
+    uint32_t line;
+    uint32_t column;
+    const char* problem;
+  };
   const Row rows[] = {
       {"a: 1\nb: 2\na: 3\n", 3, 1, "the key \"a\" is written twice in one map (first in line 1)"},
       {"a: 1\n\"a\": 3\n", 2, 1, "written twice"},
@@ -129,7 +139,9 @@ TEST_CASE("what is no acceptable YAML is refused with its place and what to do")
       {"a: !!binary /w==\n", 1, 4, "not UTF-8"},
       {std::string("a: b\0c\n", 7), 1, 5, "NUL"},
       {"a: \xff\n", 1, 4, "not valid UTF-8"},
-      {"\xff\xfe" "a", 1, 1, "not valid UTF-8"},
+      {"\xff\xfe"
+       "a",
+       1, 1, "not valid UTF-8"},
       {"a: \x01\n", 1, 4, "control characters"},
       {"a: [1\nb: 2\n", 2, 2, "did not find expected ',' or ']'"},
       {"? " + std::string(1030, 'k') + "\n: 1\n", 1, 3, "a key of 1030 bytes"},
@@ -188,9 +200,11 @@ TEST_CASE("depth is limited in every style, through aliases too") {
   std::string keys;
   for (int i = 0; i < 100'000; ++i) keys += "? ";
   CHECK_FALSE(ParseYaml(keys));
-  std::string through_alias = "a: &a " + nested(60) + "\nb: " + std::string(39, '[') + "*a" + std::string(39, ']');
+  std::string through_alias =
+      "a: &a " + nested(60) + "\nb: " + std::string(39, '[') + "*a" + std::string(39, ']');
   CHECK(ParseYaml(through_alias));
-  std::string too_deep = "a: &a " + nested(60) + "\nb: " + std::string(40, '[') + "*a" + std::string(40, ']');
+  std::string too_deep =
+      "a: &a " + nested(60) + "\nb: " + std::string(40, '[') + "*a" + std::string(40, ']');
   CHECK_FALSE(ParseYaml(too_deep));
 }
 
@@ -238,9 +252,14 @@ TEST_CASE("no damaged YAML text makes the parser crash") {
     for (size_t i = 1 + random.Below(4); i > 0 && !text.empty(); --i) {
       size_t at = random.Below(text.size());
       switch (random.Below(3)) {
-        case 0: text.erase(at, 1 + random.Below(4)); break;
-        case 1: text.insert(at, random.Text()); break;
-        default: text[at] = static_cast<char>(random.Below(256));
+        case 0:
+          text.erase(at, 1 + random.Below(4));
+          break;
+        case 1:
+          text.insert(at, random.Text());
+          break;
+        default:
+          text[at] = static_cast<char>(random.Below(256));
       }
     }
     auto documents = ParseYaml(text);

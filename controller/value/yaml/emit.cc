@@ -4,7 +4,7 @@
 #include "base/encoding.h"
 #include "value/text.h"
 #include "value/yaml.h"
-#include "value/yaml_scalar.h"
+#include "value/yaml/scalar.h"
 
 namespace flotilla::value {
 namespace {

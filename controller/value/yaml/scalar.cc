@@ -1,4 +1,4 @@
-#include "value/yaml_scalar.h"
+#include "value/yaml/scalar.h"
 
 #include <algorithm>
 #include <array>
@@ -35,7 +35,8 @@ std::optional<Scalar> ResolveWord(std::string_view text) {
   double sign = text[0] == '-' ? -1 : 1;
   std::string_view unsigned_text = text[0] == '-' || text[0] == '+' ? text.substr(1) : text;
   if (unsigned_text == ".inf" || unsigned_text == ".Inf" || unsigned_text == ".INF") {
-    return Scalar{.type = ScalarType::kFloat, .real = sign * std::numeric_limits<double>::infinity()};
+    return Scalar{.type = ScalarType::kFloat,
+                  .real = sign * std::numeric_limits<double>::infinity()};
   }
   if (text == ".nan" || text == ".NaN" || text == ".NAN") {
     return Scalar{.type = ScalarType::kFloat, .real = std::numeric_limits<double>::quiet_NaN()};
@@ -51,10 +52,24 @@ std::optional<Scalar> ResolveInteger(std::string_view text) {
   int base = 10;
   if (digits.size() > 1 && digits[0] == '0') {
     switch (digits[1]) {
-      case 'x': case 'X': base = 16; digits.remove_prefix(2); break;
-      case 'o': case 'O': base = 8; digits.remove_prefix(2); break;
-      case 'b': case 'B': base = 2; digits.remove_prefix(2); break;
-      default: base = 8; digits.remove_prefix(1);
+      case 'x':
+      case 'X':
+        base = 16;
+        digits.remove_prefix(2);
+        break;
+      case 'o':
+      case 'O':
+        base = 8;
+        digits.remove_prefix(2);
+        break;
+      case 'b':
+      case 'B':
+        base = 2;
+        digits.remove_prefix(2);
+        break;
+      default:
+        base = 8;
+        digits.remove_prefix(1);
     }
   }
   uint64_t size = 0;
@@ -108,7 +123,8 @@ std::optional<Scalar> ResolveFloat(std::string_view text) {
 bool UnderscoresSeparateDigits(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') continue;
-    if (i == 0 || i + 1 == text.size() || !IsDigit(text[i - 1]) || !IsDigit(text[i + 1])) return false;
+    if (i == 0 || i + 1 == text.size() || !IsDigit(text[i - 1]) || !IsDigit(text[i + 1]))
+      return false;
   }
   return true;
 }
@@ -128,7 +144,8 @@ bool LooksLikeTimestamp(std::string_view text) {
 Scalar ResolveScalar(std::string_view text) {
   char first = text.empty() ? '~' : text[0];
   bool number = IsDigit(first) || first == '-' || first == '+';
-  if (!number && first != '.' && std::string_view("yYnNtTfFoO~").find(first) == text.npos) return {};
+  if (!number && first != '.' && std::string_view("yYnNtTfFoO~").find(first) == text.npos)
+    return {};
   if (auto word = ResolveWord(text)) return *word;
   if (!number && first != '.') return {};
   if (LooksLikeTimestamp(text)) return Scalar{.type = ScalarType::kTimestamp};
@@ -177,8 +194,8 @@ std::string KeyOfFloat(double real) {
   std::from_chars(scientific.data() + e + (scientific[e + 1] == '+' ? 2 : 1),
                   scientific.data() + scientific.size(), exponent);
   if (exponent < -4 || exponent >= 6) return std::string(scientific);
-  auto [fixed_end, fixed_error] = std::to_chars(
-      buffer, buffer + sizeof buffer, static_cast<float>(real), std::chars_format::fixed);
+  auto [fixed_end, fixed_error] = std::to_chars(buffer, buffer + sizeof buffer,
+                                                static_cast<float>(real), std::chars_format::fixed);
   return std::string(buffer, fixed_end);
 }
 

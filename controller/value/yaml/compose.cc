@@ -1,7 +1,5 @@
 #include "value/yaml.h"
 
-#include <yaml.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -12,100 +10,24 @@
 #include "base/limits.h"
 #include "value/arena.h"
 #include "value/text.h"
-#include "value/yaml_scalar.h"
+#include "value/yaml/events.h"
+#include "value/yaml/scalar.h"
 
 namespace flotilla::value {
 
 using internal::Arena;
+using internal::EventReader;
 using internal::Member;
 using internal::Node;
 using internal::ScalarType;
+using internal::ViewOf;
 
 namespace {
-
-std::string_view ViewOf(const yaml_char_t* text, size_t size) {
-  return {reinterpret_cast<const char*>(text), size};
-}
-std::string_view ViewOf(const yaml_char_t* text) {
-  return text ? std::string_view(reinterpret_cast<const char*>(text)) : std::string_view();
-}
-Position PositionOf(const yaml_mark_t& mark) {
-  return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
-}
-
-// libyaml's events, one at a time.
-class EventReader {
- public:
-  explicit EventReader(std::string_view text) : text_(text) {
-    yaml_parser_initialize(&parser_);
-    yaml_parser_set_input_string(
-        &parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-  }
-  ~EventReader() {
-    yaml_event_delete(&event_);
-    yaml_parser_delete(&parser_);
-  }
-  EventReader(const EventReader&) = delete;
-  EventReader& operator=(const EventReader&) = delete;
-
-  // False where the text is no YAML: Failure() says why.
-  bool Next() {
-    yaml_event_delete(&event_);
-    return yaml_parser_parse(&parser_, &event_) == 1;
-  }
-  const yaml_event_t& event() const { return event_; }
-  yaml_event_type_t type() const { return event_.type; }
-  Position position() const { return PositionOf(event_.start_mark); }
-
-  // An alias or the anchor of a node; "" for none.
-  std::string_view Anchor() const {
-    switch (event_.type) {
-      case YAML_ALIAS_EVENT: return ViewOf(event_.data.alias.anchor);
-      case YAML_SCALAR_EVENT: return ViewOf(event_.data.scalar.anchor);
-      case YAML_SEQUENCE_START_EVENT: return ViewOf(event_.data.sequence_start.anchor);
-      case YAML_MAPPING_START_EVENT: return ViewOf(event_.data.mapping_start.anchor);
-      default: return {};
-    }
-  }
-  std::string_view ScalarText() const {
-    return ViewOf(event_.data.scalar.value, event_.data.scalar.length);
-  }
-
-  tl::unexpected<Error> Failure() const {
-    if (parser_.error == YAML_READER_ERROR) {
-      return internal::ParseFailure(internal::PositionOf(text_, parser_.problem_offset),
-                                    parser_.problem);
-    }
-    std::string problem = parser_.problem ? parser_.problem : "the text is not YAML";
-    if (parser_.context && std::string_view(parser_.context) != "while scanning for the next token") {
-      problem += std::string(" ") + parser_.context;
-      if (parser_.context_mark.line != parser_.problem_mark.line) {
-        problem += " that begins in line " + std::to_string(parser_.context_mark.line + 1);
-      }
-    }
-    size_t at = parser_.problem_mark.index;  // in characters: right in ASCII, close elsewhere
-    char c = at < text_.size() ? text_[at] : '\0';
-    if (c == '\t') {
-      problem += "; indent with spaces, YAML allows no tabs there";
-    } else if (c == '@' || c == '`' || c == '%') {
-      problem += "; quote a text that begins with this character";
-    }
-    return internal::ParseFailure(PositionOf(parser_.problem_mark), std::move(problem));
-  }
-
- private:
-  std::string_view text_;
-  yaml_parser_t parser_;
-  yaml_event_t event_{};
-};
 
 class Composer {
  public:
   explicit Composer(std::string_view text)
-      : text_(text),
-        reader_(text),
-        arena_(std::make_shared<Arena>(text.size())),
-        keys_(*arena_) {}
+      : text_(text), reader_(text), arena_(std::make_shared<Arena>(text.size())), keys_(*arena_) {}
 
   Result<std::vector<Document>> Run() {
     if (auto bad = CheckText()) return *std::move(bad);
@@ -186,9 +108,14 @@ class Composer {
     if (!anchor.empty()) anchors_[anchor] = Anchor();
     bool done = false;
     switch (reader_.type()) {
-      case YAML_SCALAR_EVENT: done = ComposeScalar(out); break;
-      case YAML_SEQUENCE_START_EVENT: done = ComposeList(out, depth + 1, height); break;
-      default: done = ComposeMap(out, depth + 1, height);
+      case YAML_SCALAR_EVENT:
+        done = ComposeScalar(out);
+        break;
+      case YAML_SEQUENCE_START_EVENT:
+        done = ComposeList(out, depth + 1, height);
+        break;
+      default:
+        done = ComposeMap(out, depth + 1, height);
     }
     if (done && !anchor.empty()) {
       anchors_[anchor] = {out, nodes_ - nodes_before, bytes_ - bytes_before, height, true};
@@ -241,13 +168,23 @@ class Composer {
     }
     if (tag == kBinaryTag) return ComposeBinary(text, out);
     switch (resolved.type) {
-      case ScalarType::kNull: out = internal::NullNode(); return true;
-      case ScalarType::kBool: out = internal::BoolNode(resolved.boolean); return true;
-      case ScalarType::kInt: out = internal::IntNode(resolved.int64); return true;
-      case ScalarType::kUint: out = internal::UintNode(resolved.uint64); return true;
-      case ScalarType::kFloat: return ComposeFloat(text, resolved.real, out);
+      case ScalarType::kNull:
+        out = internal::NullNode();
+        return true;
+      case ScalarType::kBool:
+        out = internal::BoolNode(resolved.boolean);
+        return true;
+      case ScalarType::kInt:
+        out = internal::IntNode(resolved.int64);
+        return true;
+      case ScalarType::kUint:
+        out = internal::UintNode(resolved.uint64);
+        return true;
+      case ScalarType::kFloat:
+        return ComposeFloat(text, resolved.real, out);
       case ScalarType::kTimestamp:
-      case ScalarType::kString: return ComposeText(text, out);
+      case ScalarType::kString:
+        return ComposeText(text, out);
     }
     return false;
   }
@@ -266,13 +203,19 @@ class Composer {
   static bool Agrees(std::string_view tag, ScalarType type) {
     tag.remove_prefix(kTagPrefix.size());
     switch (type) {
-      case ScalarType::kNull: return tag == "null";
-      case ScalarType::kBool: return tag == "bool";
+      case ScalarType::kNull:
+        return tag == "null";
+      case ScalarType::kBool:
+        return tag == "bool";
       case ScalarType::kInt:
-      case ScalarType::kUint: return tag == "int" || tag == "float";
-      case ScalarType::kFloat: return tag == "float";
-      case ScalarType::kTimestamp: return tag == "timestamp";
-      case ScalarType::kString: return tag == "str" || tag == "binary";
+      case ScalarType::kUint:
+        return tag == "int" || tag == "float";
+      case ScalarType::kFloat:
+        return tag == "float";
+      case ScalarType::kTimestamp:
+        return tag == "timestamp";
+      case ScalarType::kString:
+        return tag == "str" || tag == "binary";
     }
     return false;
   }
@@ -299,10 +242,12 @@ class Composer {
     out = internal::DoubleNode(real);
     if (out.kind == Kind::kNull) {
       return Stop(reader_.position(), fmt::format("{} is not a number that JSON can express; "
-                                                  "quote it if it is meant as text", text));
+                                                  "quote it if it is meant as text",
+                                                  text));
     }
     constexpr double kExact = 9007199254740992.0;  // 2^53
-    if (real >= -kExact && real <= kExact && real == static_cast<double>(static_cast<int64_t>(real))) {
+    if (real >= -kExact && real <= kExact &&
+        real == static_cast<double>(static_cast<int64_t>(real))) {
       out = internal::IntNode(static_cast<int64_t>(real));
     }
     return true;
@@ -342,7 +287,8 @@ class Composer {
       if (is_merge) {
         if (merge) {
           return Stop(at, fmt::format("\"<<\" is written twice in one map (first in line {}); "
-                                      "merge several maps with <<: [*a, *b]", merge->line));
+                                      "merge several maps with <<: [*a, *b]",
+                                      merge->line));
         }
         merge = at;
       } else if (!ComposeKey(key)) {
@@ -396,12 +342,21 @@ class Composer {
     if (reader_.type() == YAML_SCALAR_EVENT && PlainKey(key)) return true;
     if (!Compose(node, 0, height)) return false;
     switch (node.kind) {
-      case Kind::kString: key = {node.as.text, node.size}; break;
-      case Kind::kBool: key = node.as.boolean ? "true" : "false"; break;
-      case Kind::kInt: key = keys_.Store(std::to_string(node.as.int64)); break;
-      case Kind::kUint: key = keys_.Store(std::to_string(node.as.uint64)); break;
+      case Kind::kString:
+        key = {node.as.text, node.size};
+        break;
+      case Kind::kBool:
+        key = node.as.boolean ? "true" : "false";
+        break;
+      case Kind::kInt:
+        key = keys_.Store(std::to_string(node.as.int64));
+        break;
+      case Kind::kUint:
+        key = keys_.Store(std::to_string(node.as.uint64));
+        break;
       default:
-        return Stop(at, fmt::format("a key of a map must be a string, not {}", ToString(node.kind)));
+        return Stop(at,
+                    fmt::format("a key of a map must be a string, not {}", ToString(node.kind)));
     }
     if (key.size() > limits::kKeyBytes) {
       return Stop(at, fmt::format("a key of {} bytes, more than the limit of {}", key.size(),
@@ -413,7 +368,8 @@ class Composer {
   // In "{{ .Values.name }}" the inner map is a key of the outer one.
   bool IsTemplate() const {
     size_t at = reader_.event().start_mark.index;
-    std::string_view around = text_.substr(std::min(text_.size(), at > 0 ? at - 1 : 0), at > 0 ? 3 : 2);
+    std::string_view around =
+        text_.substr(std::min(text_.size(), at > 0 ? at - 1 : 0), at > 0 ? 3 : 2);
     return around.find("{{") != around.npos;
   }
 
@@ -437,8 +393,8 @@ class Composer {
     return true;
   }
 
-  // Explicit members win over merged ones, and of those the first wins: the rule of YAML. (go-yaml v2
-  // lets a "<<" override what stands before it in its map.)
+  // Explicit members win over merged ones, and of those the first wins: the rule of YAML. (go-yaml
+  // v2 lets a "<<" override what stands before it in its map.)
   bool CloseMap(size_t base, bool merged, Node& out) {
     size_t count = members_.size() - base;
     if (merged) {
@@ -491,77 +447,8 @@ class Composer {
   Position problem_at_;
 };
 
-// Walks the events of one document along a path.
-class Locator {
- public:
-  Locator(std::string_view text, const Path& path) : reader_(text), path_(path) {}
-
-  Position Find(size_t document, Position start) {
-    found_ = start;
-    for (size_t seen = 0; reader_.Next() && reader_.type() != YAML_STREAM_END_EVENT;) {
-      if (reader_.type() != YAML_DOCUMENT_START_EVENT) continue;
-      if (seen++ != document) continue;
-      if (reader_.Next()) Descend(0);
-      break;
-    }
-    return found_;
-  }
-
- private:
-  // At the event of the node that the first `depth` steps lead to. A member is found at its key,
-  // where people look for it.
-  void Descend(size_t depth) {
-    if (depth == path_.size()) return;
-    const Step& step = path_[depth];
-    if (reader_.type() == YAML_SEQUENCE_START_EVENT && step.is_index) {
-      for (size_t i = 0; reader_.Next() && reader_.type() != YAML_SEQUENCE_END_EVENT; ++i) {
-        if (i == step.index) {
-          found_ = reader_.position();
-          return Descend(depth + 1);
-        }
-        Skip();
-      }
-    } else if (reader_.type() == YAML_MAPPING_START_EVENT && !step.is_index) {
-      while (reader_.Next() && reader_.type() != YAML_MAPPING_END_EVENT) {
-        bool here = reader_.type() == YAML_SCALAR_EVENT && reader_.ScalarText() == step.key;
-        Position at = reader_.position();
-        Skip();
-        if (!reader_.Next()) return;
-        if (here) {
-          found_ = at;
-          return Descend(depth + 1);
-        }
-        Skip();
-      }
-    }
-  }
-
-  // To the last event of the node that begins here.
-  void Skip() {
-    int open = 0;
-    for (;;) {
-      switch (reader_.type()) {
-        case YAML_SEQUENCE_START_EVENT:
-        case YAML_MAPPING_START_EVENT: ++open; break;
-        case YAML_SEQUENCE_END_EVENT:
-        case YAML_MAPPING_END_EVENT: --open; break;
-        default: break;
-      }
-      if (open == 0 || !reader_.Next()) return;
-    }
-  }
-
-  EventReader reader_;
-  const Path& path_;
-  Position found_;
-};
-
 }  // namespace
 
 Result<std::vector<Document>> ParseYaml(std::string_view text) { return Composer(text).Run(); }
-
-Position Document::Where(const Path& path) const {
-  return text ? Locator(*text, path).Find(index, start) : start;
-}
 
 }  // namespace flotilla::value
