@@ -181,7 +181,7 @@ value::Value PrintObject(const T& object);
 template <typename T>
 value::Value CrdOf();
 
-// --- Codecs of composed types; those of scalars are in fields.cc ---
+// --- Codecs of composed types; those of scalars are in scalars.cc ---
 
 template <>
 const Codec& CodecOf<bool>();
@@ -210,6 +210,9 @@ struct Codecs {
   using EnumName = const char* (*)(unsigned char);
   static void ReadEnum(Fields& f, Ref from, unsigned char& at, EnumName name);
   static Value EnumSchema(EnumName name);
+  using Parts = std::vector<std::pair<std::string, Value>>;  // of a schema
+  static std::string Quote(std::string_view text);           // for messages, cut where it is long
+  static Value Rule(std::string_view cel, std::string_view message);
   static Value ListSchema(Value items, const Bounds& bounds);
 
   static const Codec& Reference();   // a std::string, as {name: ...}
