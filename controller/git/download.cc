@@ -29,7 +29,8 @@ class Connection {
     // The transport knows where to go; libgit2 needs some URL to name.
     int code = git_remote_create_anonymous(Into(remote_), repository, "https://remote");
     if (code < 0) return tl::unexpected<Error>(LibgitError(code));
-    git_remote_connect_options options = GIT_REMOTE_CONNECT_OPTIONS_INIT;
+    git_remote_connect_options options;
+    git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
     conversation_.Attach(options.callbacks);
     code = git_remote_connect_ext(remote_.get(), direction, &options);
     if (code < 0) return tl::unexpected<Error>(conversation_.Explain(code));
@@ -62,7 +63,8 @@ class Connection {
   Status Fetch(std::vector<std::string> refspecs) {
     std::sort(refspecs.begin(), refspecs.end());
     refspecs.erase(std::unique(refspecs.begin(), refspecs.end()), refspecs.end());
-    git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
+    git_fetch_options options;
+    git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
     conversation_.Attach(options.callbacks);
     options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
     options.update_fetchhead = 0;
@@ -76,7 +78,8 @@ class Connection {
   }
 
   Status Push(std::string refspec) {
-    git_push_options options = GIT_PUSH_OPTIONS_INIT;
+    git_push_options options;
+    git_push_options_init(&options, GIT_PUSH_OPTIONS_VERSION);
     conversation_.Attach(options.callbacks);
     options.pb_parallelism = 1;
     char* raw = refspec.data();

@@ -178,6 +178,19 @@ Error Conversation::Explain(int code) const {
   const bool protocol = last && (last->klass == GIT_ERROR_NET || last->klass == GIT_ERROR_CALLBACK);
   Error libgit = LibgitError(code);
   if (error_) return *error_;
+  // libgit2 has no code for the limits of StartLibgit.
+  if (libgit.message.find("overly large object") != std::string::npos) {
+    libgit.cls = ErrorClass::kInvalid;
+    libgit.message = fmt::format("the repository has an object of more than {} MiB",
+                                 limits::kGitObjectBytes >> 20);
+    return libgit;
+  }
+  if (libgit.message == "too many objects") {
+    libgit.cls = ErrorClass::kInvalid;
+    libgit.message =
+        fmt::format("the repository has more than {} objects", limits::kGitPackObjects);
+    return libgit;
+  }
   // What is not found is an object on our own disk: what the remote does not have, it says itself.
   if (libgit.cls != ErrorClass::kConflict) {
     libgit.cls = protocol ? ErrorClass::kUnavailable : ErrorClass::kInternal;
