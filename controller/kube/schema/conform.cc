@@ -184,6 +184,11 @@ class Walk {
         changed = true;
         continue;
       }
+      // An empty slice that is written even when empty comes back from storage as null.
+      if (field->always && value.IsList() && value.size() == 0) {
+        changed = true;
+        continue;
+      }
       Value kept = Any(value, *field->type, here);
       if (field->omit_zero && IsZero(kept)) {
         changed = true;
@@ -223,6 +228,7 @@ class Walk {
       case Shape::kBoolean:
         return false;
       case Shape::kList:
+      case Shape::kTime:
         return nullptr;
       default:
         return {};

@@ -55,6 +55,9 @@ struct ApiServerOptions {
   // Watches can resume this many events back per resource; older ones get 410 Expired.
   size_t watch_history = 1024;
   Duration bookmark_interval = 60s;
+  // Off: as a kube-apiserver alone, without the garbage collector, the namespace controller, and
+  // workloads that become ready.
+  bool controllers = true;
   std::string version = "v1.37.1";  // /version
 };
 

@@ -86,13 +86,10 @@ Answer<Reply> Server::Get(const Request& request, const ResourcePtr& resource) {
     auto number = Number(wanted);
     if (number && *number > rv) return Refuse(TooLargeVersion(*number, rv));
   }
+  if (request.info.subresource == "scale") return GetScale(*stored, *resource);
   Reply reply;
   reply.resource = resource;
-  if (request.info.subresource == "scale") {
-    reply.body = ScaleOf(*stored, *resource);
-  } else {
-    reply.object = std::move(stored);
-  }
+  reply.object = std::move(stored);
   return reply;
 }
 
@@ -148,7 +145,9 @@ Answer<Reply> Server::List(const Request& request, const ResourcePtr& resource) 
   bool selects = !selection->labels.empty() || !selection->fields.empty();
   reply.list_metadata =
       Value::Map({{"resourceVersion", std::to_string(token.rv)},
-                  {"continue", remaining ? Value(WriteToken({token.rv, last})) : Value()},
+                  {"continue", remaining               ? Value(WriteToken({token.rv, last}))
+                               : resource->is_custom() ? Value("")
+                                                       : Value()},
                   {"remainingItemCount",
                    remaining && !selects ? Value(static_cast<int64_t>(remaining)) : Value()}});
   return reply;

@@ -130,6 +130,20 @@ void CollectDependents(Server& server, std::string_view uid, bool orphan) {
   }
 }
 
+// Takes one finalizer off an object that is being deleted; the last one lets it go.
+void Release(Server& server, const ResourcePtr& resource, const Stored& stored,
+             const char* finalizer) {
+  StoredPtr live = resource->table->Find(stored.ns, stored.name);
+  if (!live || live->uid != stored.uid || !HasFinalizer(*live, finalizer)) return;
+  Value rest = WithoutFinalizer(*live, finalizer);
+  WriteContext context = server.OwnContext(*resource, live->ns, live->name, "delete");
+  if (rest["metadata"]["finalizers"].size() == 0) {
+    server.EraseObject(resource, live, context);
+  } else {
+    server.Commit(resource, live, std::move(rest), context);
+  }
+}
+
 // Foreground deletion waits for the dependents that block it.
 void DeleteDependentsFirst(Server& server, const ResourcePtr& resource, const StoredPtr& owner) {
   bool blocked = false;
@@ -145,16 +159,7 @@ void DeleteDependentsFirst(Server& server, const ResourcePtr& resource, const St
     StoredPtr left = dependent.resource->table->Find(dependent.stored->ns, dependent.stored->name);
     blocked |= left && left->uid == dependent.stored->uid;
   }
-  StoredPtr live = resource->table->Find(owner->ns, owner->name);
-  if (blocked || !live || live->uid != owner->uid || !HasFinalizer(*live, "foregroundDeletion"))
-    return;
-  WriteContext context = server.OwnContext(*resource, live->ns, live->name, "delete");
-  Value rest = WithoutFinalizer(*live, "foregroundDeletion");
-  if (rest["metadata"]["finalizers"].size() == 0) {
-    server.EraseObject(resource, live, context);
-  } else {
-    server.Commit(resource, live, std::move(rest), context);
-  }
+  if (!blocked) Release(server, resource, *owner, "foregroundDeletion");
 }
 
 // Every namespaced object goes; then the namespace itself.
@@ -290,6 +295,13 @@ void Server::SettleOne(const Noted& noted) {
   const Change& change = noted.change;
   const ResourceType& resource = *noted.resource;
   bool gone = change.type == ChangeType::kDeleted;
+  if (resource.plural == "customresourcedefinitions") {
+    SettleDefinition(*this, noted.resource, change);
+  }
+  if (!options.controllers) {
+    if (gone && resource.is_custom()) SettleCustomRemoval(*this, resource);
+    return;
+  }
   if (gone) {
     if (resource.is_custom()) SettleCustomRemoval(*this, resource);
     CollectDependents(*this, change.now->uid, false);
@@ -314,12 +326,15 @@ void Server::SettleOne(const Noted& noted) {
     if (HasFinalizer(*change.now, "foregroundDeletion")) {
       DeleteDependentsFirst(*this, noted.resource, change.now);
     }
+    for (const char* guard : {"kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"}) {
+      if (resource.group.empty() && HasFinalizer(*change.now, guard)) {
+        Release(*this, noted.resource, *change.now, guard);
+      }
+    }
     if (resource.group.empty() && resource.kind == "Namespace") {
       EmptyNamespace(*this, noted.resource, change.now->name);
     }
   }
-  if (resource.plural == "customresourcedefinitions")
-    SettleDefinition(*this, noted.resource, change);
   if (!gone) SettleWorkload(*this, noted.resource, change);
 }
 

@@ -91,6 +91,9 @@ Answer<LabelSelector::Requirement> LabelSelector::ParseRequirement(std::string_v
     requirement.key = text;
   }
   if (!IsKey(requirement.key)) return Refuse(Unreadable(text));
+  for (const std::string& value : requirement.values) {
+    if (!value.empty() && !IsKey(value)) return Refuse(Unreadable(text));
+  }
   return requirement;
 }
 

@@ -141,7 +141,7 @@ std::string ListJson(const Reply& reply, Projection projection) {
   out += ",\"items\":[";
   for (size_t i = 0; i < reply.items.size(); ++i) {
     if (i != 0) out += ',';
-    AppendObject(*reply.items[i], *reply.resource, projection, out);
+    AppendItem(*reply.items[i], *reply.resource, projection, out);
   }
   out += "]}";
   return out;
@@ -368,6 +368,8 @@ Answer<Reply> Server::DispatchResource(const Request& request, Value body) {
                  (info.subresource == "finalize" && resource->plural == "namespaces");
     if (!known) return Refuse(NoSuchResource());
     if (info.subresource == "token") return IssueToken(*this, request, *resource, body);
+  } else if (info.verb == "create" && !info.name.empty()) {
+    return Refuse(MethodNotAllowed({}, ""));
   } else if (!resource->Supports(info.verb)) {
     return Refuse(MethodNotAllowed(resource->resource(), info.verb));
   }

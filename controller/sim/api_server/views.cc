@@ -29,4 +29,22 @@ void AppendObject(const Stored& stored, const ResourceType& resource, Projection
   }
 }
 
+void AppendItem(const Stored& stored, const ResourceType& resource, Projection projection,
+                std::string& out) {
+  if (projection != Projection::kFull || resource.is_custom()) {
+    AppendObject(stored, resource, projection, out);
+    return;
+  }
+  out += '{';
+  bool first = true;
+  for (auto [key, value] : stored.object.ref().Members()) {
+    if (key == "apiVersion" || key == "kind") continue;
+    if (!first) out += ',';
+    first = false;
+    out.append("\"").append(key).append("\":");
+    value::AppendJson(value, out);
+  }
+  out += '}';
+}
+
 }  // namespace flotilla::sim::api

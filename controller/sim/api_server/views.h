@@ -23,5 +23,8 @@ value::Value ToTable(const ResourceType& resource, const std::vector<value::Valu
 // Appends the JSON of one stored object as `projection` shows it (not as a table).
 void AppendObject(const Stored& stored, const ResourceType& resource, Projection projection,
                   std::string& out);
+// The same as an item of a list: those of built-in kinds leave apiVersion and kind out.
+void AppendItem(const Stored& stored, const ResourceType& resource, Projection projection,
+                std::string& out);
 
 }  // namespace flotilla::sim::api

@@ -312,6 +312,10 @@ Answer<StoredPtr> Server::CreateObject(const ResourcePtr& resource, std::string_
     }
     created = edited.Done();
   }
+  ManagedFields fields = managed != nullptr
+                             ? *managed
+                             : TrackUpdate(resource->zero, WithoutManagedFields(created), {},
+                                           FieldsOf(*resource, context, WallNow()));
   created = PrepareForCreate(*this, std::move(created), *resource);
   if (auto errors = Validate(created, *resource); !errors.empty()) {
     return Refuse(Invalid(resource->group, resource->kind, name, std::move(errors)));
@@ -320,14 +324,7 @@ Answer<StoredPtr> Server::CreateObject(const ResourcePtr& resource, std::string_
     return Refuse(generated ? GenerateNameConflict(resource->resource(), name)
                             : AlreadyExists(resource->resource(), name));
   }
-  Value bare = WithoutManagedFields(created);
-  ManagedFields fields;
-  if (managed != nullptr) {
-    fields = *managed;
-  } else {
-    fields = TrackUpdate(resource->zero, bare, {}, FieldsOf(*resource, context, WallNow()));
-  }
-  created = WithMetadata(bare, {{"managedFields", fields.ToValue()}});
+  created = WithMetadata(WithoutManagedFields(created), {{"managedFields", fields.ToValue()}});
   return Commit(resource, nullptr, std::move(created), context);
 }
 
@@ -376,8 +373,9 @@ Answer<StoredPtr> Server::ReplaceObject(const ResourcePtr& resource, const Store
   ManagedFields was = ManagedFields::Read(before["metadata"]);
   ManagedFields fields =
       managed != nullptr ? *managed : StartingFields(*decoded, before, context.info.subresource);
-  if (managed == nullptr && !(fields.empty() && was.empty())) {
-    fields = TrackUpdate(bare_before, bare_after, std::move(fields),
+  // What nobody has been recorded for is not recorded from now on either.
+  if (managed == nullptr && !fields.empty()) {
+    fields = TrackUpdate(bare_before, WithoutManagedFields(*decoded), std::move(fields),
                          FieldsOf(*resource, context, WallNow()));
   }
   // A write that changes nothing but times is none.
@@ -419,6 +417,13 @@ Answer<Reply> Server::Update(const Request& request, const ResourcePtr& resource
     return Refuse(BadRequest("name must be provided"));
   }
   Answer<StoredPtr> updated = StoredPtr();
+  std::string_view uid = body["metadata"]["uid"].String();
+  if (live && !uid.empty() && uid != live->uid) {
+    return Refuse(
+        Conflict(resource->resource(), live->name,
+                 fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                             uid, live->uid)));
+  }
   if (live) {
     updated = ReplaceObject(resource, live, std::move(body), context);
   } else if (MayCreateOnUpdate(*resource) && request.info.subresource.empty()) {

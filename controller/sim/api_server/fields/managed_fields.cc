@@ -267,7 +267,6 @@ Answer<Applied> Apply(const Value& live, const Value& config, ManagedFields mana
   if (auto at = managed.owners_.find(manager); at != managed.owners_.end()) {
     at->second.fields = at->second.fields.Minus(Stripped());
     at->second.time = applied.changed ? context.now : last_time;
-    if (at->second.time.empty()) at->second.time = context.now;
     if (at->second.fields.empty()) managed.owners_.erase(at);
   }
   applied.managed = std::move(managed);

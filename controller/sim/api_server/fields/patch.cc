@@ -166,7 +166,7 @@ class Strategic {
       MergeMember(members, key, patch, value, type);
     }
     for (auto [key, value] : patch.ref().Members()) {
-      ApplyListDirective(members, key, value, type);
+      ApplyListDirective(members, key, value, patch, type);
     }
     return Value::Map(members);
   }
@@ -184,6 +184,10 @@ class Strategic {
                         [&](const auto& member) { return member.first == key; });
   }
 
+  static Ref OrderOf(const Value& patch, std::string_view key) {
+    return patch["$setElementOrder/" + std::string(key)];
+  }
+
   void MergeMember(Members& members, std::string_view key, const Value& patch, Ref value,
                    const Type* type) {
     auto at = Find(members, key);
@@ -199,12 +203,12 @@ class Strategic {
       bool mergeable = value.IsMap() && value["$patch"].IsAbsent();
       merged = mergeable ? Map(Value::Map({}), given, child) : Plain(given);
       if (value.IsList() && field && field->patch_merge) {
-        merged = MergeList(Value::List({}), given, *field);
+        merged = MergeList(Value::List({}), given, *field, OrderOf(patch, key));
       }
     } else if (value.IsMap() && at->second.ref().IsMap()) {
       merged = Map(at->second, given, child);
     } else if (value.IsList() && at->second.ref().IsList() && field && field->patch_merge) {
-      merged = MergeList(at->second, given, *field);
+      merged = MergeList(at->second, given, *field, OrderOf(patch, key));
     } else {
       merged = Plain(given);
     }
@@ -216,13 +220,13 @@ class Strategic {
   }
 
   // "$deleteFromPrimitiveList/finalizers", "$setElementOrder/containers"
-  void ApplyListDirective(Members& members, std::string_view key, Ref value, const Type* type) {
+  void ApplyListDirective(Members& members, std::string_view key, Ref value, const Value& patch,
+                          const Type* type) {
     size_t slash = key.find('/');
     if (!IsDirective(key) || slash == std::string_view::npos) return;
     std::string_view name = key.substr(slash + 1);
     auto at = Find(members, name);
     if (at == members.end()) return;
-    const Field* field = type ? type->Find(name) : nullptr;
     if (key.substr(0, slash) == "$deleteFromPrimitiveList") {
       std::vector<Value> kept;
       for (Ref item : at->second.ref().Items()) {
@@ -231,8 +235,12 @@ class Strategic {
         if (!gone) kept.push_back(at->second.Share(item));
       }
       at->second = Value::List(kept);
-    } else if (key.substr(0, slash) == "$setElementOrder") {
-      at->second = Ordered(at->second, value, field ? field->patch_merge_key : std::string_view());
+    } else if (key.substr(0, slash) == "$setElementOrder" && !patch[name]) {
+      const Field* field = type ? type->Find(name) : nullptr;
+      std::vector<Value> items;
+      for (Ref item : at->second.ref().Items()) items.push_back(at->second.Share(item));
+      at->second =
+          Ordered(items, value, at->second, field ? field->patch_merge_key : std::string_view());
     }
   }
 
@@ -240,33 +248,42 @@ class Strategic {
     return key.empty() ? a == b : a[key] == b[key];
   }
 
-  // Items that the order names come in that order; others stay behind the item they followed.
-  static Value Ordered(const Value& list, Ref order, std::string_view key) {
-    std::vector<Ref> items;
-    for (Ref item : list.ref().Items()) items.push_back(item);
-    auto rank = [&](Ref item) {
+  // Items that the order names come in that order; the others keep theirs, and come before such an
+  // item only where both were there before in that order (apimachinery: normalizeElementOrder).
+  static Value Ordered(const std::vector<Value>& items, Ref order, Ref original,
+                       std::string_view key) {
+    auto place = [&](Ref list, Ref item) {
       size_t at = 0;
-      for (Ref wanted : order.Items()) {
-        if (Same(wanted, item, key)) return at;
+      for (Ref one : list.Items()) {
+        if (Same(one, item, key)) return at;
         ++at;
       }
       return std::string::npos;
     };
-    std::vector<size_t> places;
-    std::vector<Ref> named;
-    for (size_t i = 0; i < items.size(); ++i) {
-      if (rank(items[i]) == std::string::npos) continue;
-      places.push_back(i);
-      named.push_back(items[i]);
+    std::vector<Value> named, others;
+    for (const Value& item : items) {
+      (place(order, item) == std::string::npos ? others : named).push_back(item);
     }
-    std::stable_sort(named.begin(), named.end(), [&](Ref a, Ref b) { return rank(a) < rank(b); });
-    for (size_t i = 0; i < places.size(); ++i) items[places[i]] = named[i];
-    std::vector<Value> ordered;
-    for (Ref item : items) ordered.push_back(list.Share(item));
-    return Value::List(ordered);
+    auto sort_by = [&](std::vector<Value>& list, Ref by) {
+      std::stable_sort(list.begin(), list.end(),
+                       [&](const Value& a, const Value& b) { return place(by, a) < place(by, b); });
+    };
+    sort_by(named, order);
+    sort_by(others, original);
+    std::vector<Value> merged;
+    size_t i = 0, j = 0;
+    while (i < others.size() || j < named.size()) {
+      bool other_first = j >= named.size();
+      if (i < others.size() && j < named.size()) {
+        size_t left = place(original, others[i]), right = place(original, named[j]);
+        other_first = left != std::string::npos && right != std::string::npos && left < right;
+      }
+      merged.push_back(other_first ? others[i++] : named[j++]);
+    }
+    return Value::List(merged);
   }
 
-  Value MergeList(const Value& document, const Value& patch, const Field& field) {
+  Value MergeList(const Value& document, const Value& patch, const Field& field, Ref order) {
     for (Ref item : patch.ref().Items()) {
       if (item["$patch"].String() == "replace") return Plain(WithoutReplace(patch));
     }
@@ -285,7 +302,7 @@ class Strategic {
         *at = Map(*at, patch.Share(item), field.type->element);
       }
     }
-    return Value::List(items);
+    return Ordered(items, order ? order : patch.ref(), document, key);
   }
 
   static Value WithoutReplace(const Value& patch) {

@@ -356,7 +356,13 @@ Answer<Reply> AnswerReview(Server& server, const Request& request, const Resourc
   Ref spec = body["spec"];
   value::Edited answer(body);
   answer.Set({"kind"}, resource.kind).Set({"apiVersion"}, resource.api_version);
-  if (!body["metadata"]) answer.Set({"metadata"}, Value::Map({}));
+  FieldContext fields;
+  fields.type = resource.type;
+  fields.api_version = resource.api_version;
+  fields.manager = ContextOf(request, nullptr).field_manager;
+  fields.now = FormatTime(server.WallNow());
+  ManagedFields managed = TrackUpdate(resource.zero, body, {}, fields);
+  answer.Set({"metadata"}, Value::Map({{"managedFields", managed.ToValue()}}));
   if (resource.kind == "SelfSubjectReview") {
     answer.Set({"status"}, Value::Map({{"userInfo", UserInfo(request.user)}}));
   } else if (resource.kind == "SelfSubjectRulesReview") {

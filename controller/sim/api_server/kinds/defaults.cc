@@ -1,6 +1,7 @@
 #include "sim/api_server/kinds/defaults.h"
 
 #include <fmt/format.h>
+#include <charconv>
 
 #include "base/encoding.h"
 #include "kube/schema/conform.h"
@@ -13,6 +14,8 @@ using value::Ref;
 using value::Value;
 
 namespace {
+
+constexpr const char* kTemplateGeneration = "deprecated.daemonset.template.generation";
 
 Value Map1(std::string_view key, Value value) { return Value::Map({{key, std::move(value)}}); }
 
@@ -127,6 +130,9 @@ void DefaultJob(Draft& spec) {
   spec.Default("parallelism", 1);
   bool per_index = spec.Find("backoffLimitPerIndex") != nullptr;
   spec.Default("backoffLimit", per_index ? 2147483647 : 6);
+  spec.Default("completionMode", "NonIndexed");
+  spec.Default("suspend", false);
+  spec.Default("manualSelector", false);
   spec.Default("podReplacementPolicy",
                spec.Find("podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
 }
@@ -179,6 +185,22 @@ void DefaultScaler(Draft& spec) {
   down.Default("policies", Value::List({policy("Percent", 100, 15)}));
 }
 
+// Of containers: default follows max, defaultRequest follows default, then min.
+void DefaultLimits(Draft& spec) {
+  Draft* limits = spec.Find("limits");
+  if (!limits || !limits->IsList()) return;
+  for (Draft& limit : limits->Items()) {
+    if (limit["type"].String() != "Container") continue;
+    auto copy = [&](const char* from, const char* to) {
+      Value source = limit.Find(from) ? limit[from].Done() : Value();
+      for (auto [key, value] : source.ref().Members()) limit[to].Default(key, source.Share(value));
+    };
+    copy("max", "default");
+    copy("default", "defaultRequest");
+    copy("min", "defaultRequest");
+  }
+}
+
 void DefaultDefinition(Draft& object) {
   Draft& spec = object["spec"];
   Draft& names = spec["names"];
@@ -209,7 +231,10 @@ Value FillDefaults(Value object, std::string_view group, std::string_view kind) 
   bool has_spec = spec && spec->IsMap();
   if (group == "apps" && has_spec) {
     if (kind == "Deployment") DefaultDeployment(*spec);
-    if (kind == "DaemonSet") DefaultDaemonSet(*spec);
+    if (kind == "DaemonSet") {
+      DefaultDaemonSet(*spec);
+      draft["metadata"]["annotations"].Default(kTemplateGeneration, "1");
+    }
     if (kind == "StatefulSet") DefaultStatefulSet(*spec);
     if (kind == "ReplicaSet") DefaultTemplate(*spec);
   } else if (group == "batch" && has_spec) {
@@ -236,6 +261,7 @@ Value FillDefaults(Value object, std::string_view group, std::string_view kind) 
     DefaultDefinition(draft);
   } else if (group.empty()) {
     if (kind == "Service" && has_spec) DefaultService(*spec);
+    if (kind == "LimitRange" && has_spec) DefaultLimits(*spec);
     if (kind == "Pod" && has_spec) {
       DefaultPodSpec(*spec, true);
       DefaultRequests(*spec);
@@ -288,7 +314,38 @@ void PrepareJob(Draft& object) {
   labels["job-name"] = Value(name);
   labels["batch.kubernetes.io/job-name"] = Value(name);
   spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = Value(uid);
-  spec.Default("manualSelector", false);
+  object["metadata"].Default("labels", labels.Done());
+}
+
+// What the admission plugins Priority and DefaultTolerationSeconds add.
+void AdmitPod(Draft& spec) {
+  spec.Default("priority", 0);
+  spec.Default("preemptionPolicy", "PreemptLowerPriority");
+  std::vector<Value> tolerations;
+  Value given = spec.Find("tolerations") ? spec["tolerations"].Done() : Value();
+  for (Ref one : given.ref().Items()) tolerations.push_back(given.Share(one));
+  for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
+    bool tolerated = false;
+    for (Ref one : given.ref().Items()) {
+      std::string_view effect = one["effect"].String();
+      tolerated |= (one["key"].String() == key || one["key"].String().empty()) &&
+                   (effect == "NoExecute" || effect.empty());
+    }
+    if (tolerated) continue;
+    tolerations.push_back(Value::Map({{"key", key},
+                                      {"operator", "Exists"},
+                                      {"effect", "NoExecute"},
+                                      {"tolerationSeconds", 300}}));
+  }
+  if (!tolerations.empty()) spec["tolerations"] = Value::List(tolerations);
+}
+
+void AddFinalizer(Draft& object, const char* name) {
+  Draft& finalizers = object["metadata"]["finalizers"];
+  for (Draft& one : finalizers.Items()) {
+    if (one.String() == name) return;
+  }
+  finalizers.Items().emplace_back(Value(name));
 }
 
 std::string_view QualityOfService(Draft& spec) {
@@ -316,14 +373,22 @@ Value PrepareForCreate(Server& server, Value object, const ResourceType& resourc
     draft["spec"]["finalizers"] = Value::List({Value("kubernetes")});
     draft["status"] = Map1("phase", "Active");
   } else if (resource.group.empty() && kind == "Pod") {
+    AdmitPod(draft["spec"]);
     draft["status"] =
         Value::Map({{"phase", "Pending"}, {"qosClass", QualityOfService(draft["spec"])}});
   } else if (resource.group.empty() && kind == "PersistentVolumeClaim") {
     draft["status"] = Map1("phase", "Pending");
+    AddFinalizer(draft, "kubernetes.io/pvc-protection");
+  } else if (resource.group.empty() && kind == "PersistentVolume") {
+    AddFinalizer(draft, "kubernetes.io/pv-protection");
   } else if (resource.group == "batch" && kind == "Job") {
     PrepareJob(draft);
-  } else if (resource.group == "apps" && kind == "DaemonSet") {
-    draft["metadata"]["annotations"].Default("deprecated.daemonset.template.generation", "1");
+  } else if (kind == "CustomResourceDefinition") {
+    for (Draft& version : draft["spec"]["versions"].Items()) {
+      if (!version["storage"].Bool()) continue;
+      draft["status"]["storedVersions"] = Value::List({version["name"].Done()});
+      break;
+    }
   }
   return draft.Done();
 }
@@ -347,6 +412,15 @@ Value PrepareForUpdate(Value object, Ref live, const ResourceType& resource) {
       draft["spec"]["selector"] = Value::Copy(live["spec"]["selector"]);
     }
     return draft.Done();
+  }
+  if (resource.group == "apps" && resource.kind == "DaemonSet") {
+    int64_t count = 0;
+    std::string_view text = live["metadata"]["annotations"][kTemplateGeneration].String();
+    std::from_chars(text.data(), text.data() + text.size(), count);
+    if (object["spec"]["template"] != live["spec"]["template"]) ++count;
+    return value::Edited(std::move(object))
+        .Set({"metadata", "annotations", kTemplateGeneration}, std::to_string(count))
+        .Done();
   }
   return object;
 }

@@ -29,6 +29,35 @@ Path ReplicasPath(const ResourceType& resource) {
   return ReadPath(resource.scale["specReplicasPath"].String());
 }
 
+bool Owns(const FieldSet& fields, const Path& path) {
+  FieldSet at = fields;
+  bool member = false;
+  for (const value::Step& step : path) {
+    const FieldSet::Child* child = at.Find(PathElement::Field(step.key));
+    if (child == nullptr) return false;
+    member = child->member;
+    at = FieldSet(child->below);
+  }
+  return member;
+}
+
+// The replicas change hands only where they were in somebody's hands (apimachinery: ScaleHandler);
+// such an entry has no time.
+ManagedFields TrackScale(const Value& before, const Value& after, const ResourceType& resource,
+                         const WriteContext& context) {
+  ManagedFields managed = ManagedFields::Read(before["metadata"]);
+  Path path = ReplicasPath(resource);
+  bool owned = false;
+  for (const auto& [manager, fields] : managed.owners_) owned |= Owns(fields.fields, path);
+  if (!owned) return managed;
+  FieldContext fields;
+  fields.type = resource.type;
+  fields.api_version = resource.api_version;
+  fields.manager = context.field_manager;
+  fields.subresource = "scale";
+  return TrackUpdate(before, after, std::move(managed), fields);
+}
+
 std::string SelectorText(Ref selector) {
   if (selector.IsString()) return selector.Text();
   std::string text;
@@ -67,6 +96,16 @@ Value ScaleOf(const Stored& stored, const ResourceType& resource) {
                               {"selector", shown.empty() ? Value() : Value(shown)}})}});
 }
 
+Answer<Reply> GetScale(const Stored& stored, const ResourceType& resource) {
+  if (!value::Find(stored.object, ReplicasPath(resource))) {
+    return Refuse(InternalError(fmt::format("the spec replicas field \"{}\" does not exist",
+                                            resource.scale["specReplicasPath"].String())));
+  }
+  Reply reply;
+  reply.body = ScaleOf(stored, resource);
+  return reply;
+}
+
 Answer<Reply> UpdateScale(Server& server, const ResourcePtr& resource, const StoredPtr& live,
                           const Value& scale, const WriteContext& context) {
   std::string_view version = scale["metadata"]["resourceVersion"].String();
@@ -82,7 +121,8 @@ Answer<Reply> UpdateScale(Server& server, const ResourcePtr& resource, const Sto
   Value object = value::Edited(InVersion(live->object, *resource))
                      .Set(ReplicasPath(*resource), Value(replicas.Int()))
                      .Done();
-  auto updated = server.ReplaceObject(resource, live, std::move(object), context);
+  ManagedFields managed = TrackScale(live->object, object, *resource, context);
+  auto updated = server.ReplaceObject(resource, live, std::move(object), context, &managed);
   if (!updated) return Refuse(updated);
   Reply reply;
   reply.body = ScaleOf(**updated, *resource);

@@ -26,10 +26,6 @@ constexpr std::string_view kDnsLabel =
     "must "
     "start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-constexpr std::string_view kOldLabel =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
-    "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 constexpr std::string_view kLabelValue =
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
@@ -81,12 +77,8 @@ std::string_view NameProblem(const ResourceType& resource, std::string_view name
                name.find('%') != std::string_view::npos;
     return bad ? "may not be '.' or '..' or contain '/' or '%'" : "";
   }
-  if (resource.group.empty() && resource.kind == "Namespace")
+  if (resource.group.empty() && (resource.kind == "Namespace" || resource.kind == "Service"))
     return IsDnsLabel(name) ? "" : kDnsLabel;
-  if (resource.group.empty() && resource.kind == "Service") {
-    bool fits = IsDnsLabel(name) && !(name.front() >= '0' && name.front() <= '9');
-    return fits ? "" : kOldLabel;
-  }
   return IsSubdomain(name) ? "" : kSubdomain;
 }
 
