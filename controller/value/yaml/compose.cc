@@ -17,10 +17,10 @@ namespace flotilla::value {
 
 using internal::Arena;
 using internal::EventReader;
+using internal::EventType;
 using internal::Member;
 using internal::Node;
 using internal::ScalarType;
-using internal::ViewOf;
 
 namespace {
 
@@ -35,8 +35,8 @@ class Composer {
     std::vector<Document> documents;
     for (size_t index = 0;;) {
       if (!reader_.Next()) return reader_.Failure();
-      if (reader_.type() == YAML_STREAM_END_EVENT) break;
-      if (reader_.type() != YAML_DOCUMENT_START_EVENT) continue;
+      if (reader_.type() == EventType::kStreamEnd) break;
+      if (reader_.type() != EventType::kDocumentStart) continue;
       if (!reader_.Next()) return reader_.Failure();
       Document document;
       document.start = reader_.position();
@@ -98,20 +98,20 @@ class Composer {
   // The node that begins with the current event; ends at its last event.
   bool Compose(Node& out, size_t depth, size_t& height) {
     height = 0;
-    if (reader_.type() == YAML_ALIAS_EVENT) return Expand(out, depth, height);
+    if (reader_.type() == EventType::kAlias) return Expand(out, depth, height);
     if (++nodes_ > limits::kDocumentNodes) {
       return Stop(reader_.position(), "too many values in one text");
     }
-    std::string anchor(reader_.Anchor());
+    std::string anchor(reader_.anchor());
     size_t nodes_before = nodes_ - 1;
     size_t bytes_before = bytes_;
     if (!anchor.empty()) anchors_[anchor] = Anchor();
     bool done = false;
     switch (reader_.type()) {
-      case YAML_SCALAR_EVENT:
+      case EventType::kScalar:
         done = ComposeScalar(out);
         break;
-      case YAML_SEQUENCE_START_EVENT:
+      case EventType::kListStart:
         done = ComposeList(out, depth + 1, height);
         break;
       default:
@@ -124,15 +124,15 @@ class Composer {
   }
 
   bool Expand(Node& out, size_t depth, size_t& height) {
-    auto found = anchors_.find(reader_.Anchor());
+    auto found = anchors_.find(reader_.anchor());
     if (found == anchors_.end()) {
       return Stop(reader_.position(),
-                  fmt::format("the alias *{} has no anchor before it", reader_.Anchor()));
+                  fmt::format("the alias *{} has no anchor before it", reader_.anchor()));
     }
     const Anchor& anchor = found->second;
     if (!anchor.complete) {
       return Stop(reader_.position(),
-                  fmt::format("the anchor &{} contains itself", reader_.Anchor()));
+                  fmt::format("the anchor &{} contains itself", reader_.anchor()));
     }
     nodes_ += anchor.nodes;
     bytes_ += anchor.bytes;
@@ -156,12 +156,11 @@ class Composer {
   }
 
   bool ComposeScalar(Node& out) {
-    const auto& scalar = reader_.event().data.scalar;
-    std::string_view text = reader_.ScalarText();
-    std::string_view tag = ViewOf(scalar.tag);
-    if (tag.empty() ? !scalar.plain_implicit : !IsTypeTag(tag)) return ComposeText(text, out);
+    std::string_view text = reader_.text();
+    std::string_view tag = reader_.tag();
+    if (tag.empty() ? !reader_.plain() : !IsTypeTag(tag)) return ComposeText(text, out);
     internal::Scalar resolved;
-    if (tag != YAML_STR_TAG && tag != kBinaryTag) resolved = internal::ResolveScalar(text);
+    if (tag != kStringTag && tag != kBinaryTag) resolved = internal::ResolveScalar(text);
     if (!tag.empty() && !Agrees(tag, resolved.type)) {
       return Stop(reader_.position(), fmt::format("\"{}\" cannot be read as !!{}", text,
                                                   tag.substr(tag.rfind(':') + 1)));
@@ -190,6 +189,7 @@ class Composer {
   }
 
   static constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
+  static constexpr std::string_view kStringTag = "tag:yaml.org,2002:str";
   static constexpr std::string_view kBinaryTag = "tag:yaml.org,2002:binary";
   static constexpr std::string_view kMergeTag = "tag:yaml.org,2002:merge";
 
@@ -258,7 +258,7 @@ class Composer {
     size_t base = items_.size();
     for (;;) {
       if (!reader_.Next()) return false;
-      if (reader_.type() == YAML_SEQUENCE_END_EVENT) break;
+      if (reader_.type() == EventType::kListEnd) break;
       Node item;
       size_t below = 0;
       if (!Compose(item, depth, below)) return false;
@@ -280,7 +280,7 @@ class Composer {
     std::optional<Position> merge;
     for (;;) {
       if (!reader_.Next()) return false;
-      if (reader_.type() == YAML_MAPPING_END_EVENT) break;
+      if (reader_.type() == EventType::kMapEnd) break;
       Position at = reader_.position();
       bool is_merge = IsMergeKey();
       std::string_view key;
@@ -311,9 +311,8 @@ class Composer {
   }
 
   bool IsMergeKey() const {
-    if (reader_.type() != YAML_SCALAR_EVENT || reader_.ScalarText() != "<<") return false;
-    const auto& scalar = reader_.event().data.scalar;
-    return scalar.plain_implicit || ViewOf(scalar.tag) == kMergeTag;
+    if (reader_.type() != EventType::kScalar || reader_.text() != "<<") return false;
+    return reader_.plain() || reader_.tag() == kMergeTag;
   }
 
   bool Merge(const Node& value) {
@@ -332,14 +331,14 @@ class Composer {
 
   bool ComposeKey(std::string_view& key) {
     Position at = reader_.position();
-    if (reader_.type() == YAML_SEQUENCE_START_EVENT || reader_.type() == YAML_MAPPING_START_EVENT) {
-      return Stop(at, reader_.type() == YAML_MAPPING_START_EVENT && IsTemplate()
+    if (reader_.type() == EventType::kListStart || reader_.type() == EventType::kMapStart) {
+      return Stop(at, reader_.type() == EventType::kMapStart && IsTemplate()
                           ? "\"{{\" looks like a template, which a plain manifest must not have"
                           : "a key of a map must be a scalar, not a list or map");
     }
     Node node;
     size_t height = 0;
-    if (reader_.type() == YAML_SCALAR_EVENT && PlainKey(key)) return true;
+    if (reader_.type() == EventType::kScalar && PlainKey(key)) return true;
     if (!Compose(node, 0, height)) return false;
     switch (node.kind) {
       case Kind::kString:
@@ -367,7 +366,7 @@ class Composer {
 
   // In "{{ .Values.name }}" the inner map is a key of the outer one.
   bool IsTemplate() const {
-    size_t at = reader_.event().start_mark.index;
+    size_t at = reader_.offset();
     std::string_view around =
         text_.substr(std::min(text_.size(), at > 0 ? at - 1 : 0), at > 0 ? 3 : 2);
     return around.find("{{") != around.npos;
@@ -375,12 +374,11 @@ class Composer {
 
   // Plain keys without an anchor are nearly all keys: they need no node, and are stored once.
   bool PlainKey(std::string_view& key) {
-    const auto& scalar = reader_.event().data.scalar;
-    if (!ViewOf(scalar.tag).empty() || !reader_.Anchor().empty()) return false;
-    std::string_view text = reader_.ScalarText();
+    if (!reader_.tag().empty() || !reader_.anchor().empty()) return false;
+    std::string_view text = reader_.text();
     if (text.size() > limits::kKeyBytes) return false;
     internal::Scalar resolved;
-    if (scalar.plain_implicit) resolved = internal::ResolveScalar(text);
+    if (reader_.plain()) resolved = internal::ResolveScalar(text);
     if (resolved.type == ScalarType::kFloat) {
       key = keys_.Store(internal::KeyOfFloat(resolved.real));
     } else if (resolved.type == ScalarType::kString || resolved.type == ScalarType::kTimestamp) {

@@ -3,6 +3,9 @@
 #include "value/yaml/events.h"
 
 namespace flotilla::value {
+
+using internal::EventType;
+
 namespace {
 
 // Walks the events of one document along a path.
@@ -12,8 +15,8 @@ class Locator {
 
   Position Find(size_t document, Position start) {
     found_ = start;
-    for (size_t seen = 0; reader_.Next() && reader_.type() != YAML_STREAM_END_EVENT;) {
-      if (reader_.type() != YAML_DOCUMENT_START_EVENT) continue;
+    for (size_t seen = 0; reader_.Next() && reader_.type() != EventType::kStreamEnd;) {
+      if (reader_.type() != EventType::kDocumentStart) continue;
       if (seen++ != document) continue;
       if (reader_.Next()) Descend(0);
       break;
@@ -27,17 +30,17 @@ class Locator {
   void Descend(size_t depth) {
     if (depth == path_.size()) return;
     const Step& step = path_[depth];
-    if (reader_.type() == YAML_SEQUENCE_START_EVENT && step.is_index) {
-      for (size_t i = 0; reader_.Next() && reader_.type() != YAML_SEQUENCE_END_EVENT; ++i) {
+    if (reader_.type() == EventType::kListStart && step.is_index) {
+      for (size_t i = 0; reader_.Next() && reader_.type() != EventType::kListEnd; ++i) {
         if (i == step.index) {
           found_ = reader_.position();
           return Descend(depth + 1);
         }
         Skip();
       }
-    } else if (reader_.type() == YAML_MAPPING_START_EVENT && !step.is_index) {
-      while (reader_.Next() && reader_.type() != YAML_MAPPING_END_EVENT) {
-        bool here = reader_.type() == YAML_SCALAR_EVENT && reader_.ScalarText() == step.key;
+    } else if (reader_.type() == EventType::kMapStart && !step.is_index) {
+      while (reader_.Next() && reader_.type() != EventType::kMapEnd) {
+        bool here = reader_.type() == EventType::kScalar && reader_.text() == step.key;
         Position at = reader_.position();
         Skip();
         if (!reader_.Next()) return;
@@ -55,12 +58,12 @@ class Locator {
     int open = 0;
     for (;;) {
       switch (reader_.type()) {
-        case YAML_SEQUENCE_START_EVENT:
-        case YAML_MAPPING_START_EVENT:
+        case EventType::kListStart:
+        case EventType::kMapStart:
           ++open;
           break;
-        case YAML_SEQUENCE_END_EVENT:
-        case YAML_MAPPING_END_EVENT:
+        case EventType::kListEnd:
+        case EventType::kMapEnd:
           --open;
           break;
         default:
