@@ -25,6 +25,7 @@
 
 #include "base/limits.h"
 #include "http/server.h"
+#include "http/stream_body.h"
 
 namespace flotilla::http {
 namespace {
@@ -47,48 +48,8 @@ constexpr Duration kIdleTime = 75s;
 constexpr Duration kLingerTime = 2s;
 constexpr std::chrono::milliseconds kTick{250};  // how late a deadline may be noticed
 constexpr std::chrono::milliseconds kAcceptBackOff{200};
-constexpr size_t kStreamBuffer = 1u << 20;
 constexpr size_t kLingerBytes = 1u << 20;
 constexpr size_t kReadSize = 4096;
-
-class Connection;
-
-// What a ResponseWriter has written and the connection has not sent yet.
-class StreamBody {
- public:
-  StreamBody(net::io_context& io, Connection& connection, bool chunked, std::string head)
-      : io_(io), connection_(&connection), chunked_(chunked), unsent_(std::move(head)) {}
-
-  bool Write(std::string_view data);  // any thread
-  void End();                         // any thread
-
-  // Of the connection. What is to be sent next goes to `out`, which has been sent.
-  // Returns whether the body has ended.
-  bool Take(std::string& out);
-  void Detach();  // no call of the connection after this
-
- private:
-  void Notify(bool cut);
-
-  net::io_context& io_;
-  Mutex mutex_;
-  Connection* connection_;  // null: gone
-  const bool chunked_;
-  std::string unsent_;
-  size_t sending_ = 0;
-  bool notified_ = false;
-  bool ended_ = false;
-};
-
-class BodyWriter final : public ResponseWriter {
- public:
-  explicit BodyWriter(std::shared_ptr<StreamBody> body) : body_(std::move(body)) {}
-  ~BodyWriter() override { body_->End(); }
-  bool Write(std::string_view data) override { return body_->Write(data); }
-
- private:
-  const std::shared_ptr<StreamBody> body_;
-};
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -153,56 +114,6 @@ class BeastServer final : public HttpServer {
   std::vector<std::unique_ptr<Task>> workers_;
   std::unique_ptr<Task> server_;
 };
-
-// --- bodies of streams
-
-bool StreamBody::Write(std::string_view data) {
-  MutexLock lock(mutex_);
-  if (!connection_) return false;
-  if (data.empty()) return true;  // an empty chunk would be the last one
-  if (unsent_.size() + sending_ > kStreamBuffer) {
-    Notify(true);
-    connection_ = nullptr;
-    return false;
-  }
-  if (chunked_) fmt::format_to(std::back_inserter(unsent_), "{:x}\r\n", data.size());
-  unsent_ += data;
-  if (chunked_) unsent_ += "\r\n";
-  Notify(false);
-  return true;
-}
-
-void StreamBody::End() {
-  MutexLock lock(mutex_);
-  ended_ = true;
-  if (!connection_) return;
-  if (chunked_) unsent_ += "0\r\n\r\n";
-  Notify(false);
-}
-
-// With the lock held: until it detaches itself, the connection is open, and so the server's.
-void StreamBody::Notify(bool cut) {
-  if (notified_ && !cut) return;
-  notified_ = true;
-  net::post(io_, [connection = connection_->shared_from_this(), cut] {
-    cut ? connection->Close() : connection->Flush();
-  });
-}
-
-bool StreamBody::Take(std::string& out) {
-  MutexLock lock(mutex_);
-  notified_ = false;
-  out.clear();
-  out.swap(unsent_);
-  sending_ = out.size();
-  return ended_;
-}
-
-void StreamBody::Detach() {
-  MutexLock lock(mutex_);
-  connection_ = nullptr;
-  std::string().swap(unsent_);
-}
 
 // --- one connection
 
@@ -432,8 +343,12 @@ class ConnectionOver final : public Connection {
     head += keep_alive_ ? "\r\n" : "Connection: close\r\n\r\n";
 
     if (streamed) {
-      body_ = std::make_shared<StreamBody>(server_.io(), *this, chunked_answer_, std::move(head));
-      answer.stream(std::make_shared<BodyWriter>(body_));
+      // Called until Detach, that is while this is open, and so the server's.
+      auto notify = [this](bool cut) {
+        net::post(server_.io(), [self = Self(), cut] { cut ? self->Close() : self->Flush(); });
+      };
+      body_ = std::make_shared<StreamBody>(chunked_answer_, std::move(head), std::move(notify));
+      answer.stream(NewWriter(body_));
       if (!reading_ && buffer_.size() == 0) ReadSome();
       return Flush();
     }

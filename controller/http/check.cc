@@ -23,12 +23,6 @@ bool EqualNoCase(std::string_view a, std::string_view b) {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-tl::unexpected<Error> NotSent(tl::unexpected<Error> fail) {
-  Error error = std::move(fail.value());
-  error.outcome = Outcome::kNotSent;
-  return tl::unexpected<Error>(std::move(error));
-}
-
 }  // namespace
 
 bool IsSafe(Method method) { return method == Method::kGet || method == Method::kHead; }
@@ -38,29 +32,56 @@ std::string Name(const Request& request) {
   return fmt::format("{} {}", ToString(request.method), url.substr(0, url.find('?')));
 }
 
+Error MakeError(const Request& request, ErrorClass cls, Outcome outcome, std::string_view why) {
+  Error error;
+  error.cls = cls;
+  error.outcome = outcome;
+  error.message = fmt::format("{}: {}", Name(request), why);
+  return error;
+}
+
+Result<Url> CheckSend(const Request& request, bool stream, TimePoint now,
+                      const std::stop_token& stop) {
+  auto url = CheckRequest(request);
+  if (!url) return url;
+  auto refuse = [&](ErrorClass cls, std::string_view why) {
+    return tl::unexpected(MakeError(request, cls, Outcome::kNotSent, why));
+  };
+  if (!stream && request.deadline == kForever) {
+    return refuse(ErrorClass::kInvalid, "a request needs a deadline");
+  }
+  if (stop.stop_requested()) return refuse(ErrorClass::kCancelled, "cancelled");
+  if (request.deadline <= now) {
+    return refuse(ErrorClass::kTimeout, "its deadline passed before it was sent");
+  }
+  return url;
+}
+
 Result<Url> CheckRequest(const Request& request) {
+  auto refuse = [&](std::string_view why) {
+    return tl::unexpected(MakeError(request, ErrorClass::kInvalid, Outcome::kNotSent, why));
+  };
   auto url = ParseUrl(request.url);
-  if (!url) return NotSent(Fail(url, "a request cannot be sent"));
+  if (!url) {
+    Error error = std::move(url.error());
+    error.outcome = Outcome::kNotSent;
+    return Fail(std::move(error), "a request cannot be sent");
+  }
   for (const auto& [name, value] : request.headers) {
     if (name.empty() || !std::all_of(name.begin(), name.end(), IsTokenChar)) {
-      return NotSent(
-          Fail(ErrorClass::kInvalid, "{}: a header has a name that is no token", Name(request)));
+      return refuse("a header has a name that is no token");
     }
     if (!std::all_of(value.begin(), value.end(), IsValueChar)) {
-      return NotSent(Fail(ErrorClass::kInvalid, "{}: header {} holds a control character",
-                          Name(request), name));
+      return refuse(fmt::format("header {} holds a control character", name));
     }
     for (const char* framing : {"Content-Length", "Transfer-Encoding", "Connection", "TE",
                                 "Trailer", "Upgrade", "Expect"}) {
       if (EqualNoCase(name, framing)) {
-        return NotSent(Fail(ErrorClass::kInvalid, "{}: header {} is the client's to set",
-                            Name(request), name));
+        return refuse(fmt::format("header {} is the client's to set", name));
       }
     }
   }
-  if (IsSafe(request.method) && !request.body.empty()) {
-    return NotSent(Fail(ErrorClass::kInvalid, "{}: has a body", Name(request)));
-  }
+  if (IsSafe(request.method) && !request.body.empty()) return refuse("has a body");
   return url;
 }
 

@@ -170,13 +170,6 @@ class BodyBuffer final : public Concurrency::streams::details::streambuf_state_m
 };
 
 struct Transfer {
-  Error MakeError(ErrorClass cls, Outcome outcome, std::string_view why) const {
-    Error error;
-    error.cls = cls;
-    error.outcome = outcome;
-    error.message = fmt::format("{}: {}", Name(request), why);
-    return error;
-  }
   bool is_stream() const { return ended != nullptr; }
   // The library does not tell; but before a handshake nothing can have been sent.
   Outcome Known() const {
@@ -193,7 +186,7 @@ struct Transfer {
     ended->Set();
   }
   void Finish(ErrorClass cls, Outcome outcome, std::string_view why) {
-    Finish(tl::unexpected(MakeError(cls, outcome, why)));
+    Finish(tl::unexpected(MakeError(request, cls, outcome, why)));
   }
 
   uint64_t id = 0;
@@ -369,20 +362,10 @@ CpprestClient::Window& CpprestClient::WindowOf(const std::shared_ptr<const Trans
 void CpprestClient::On(Start start) {
   Transfer& transfer = *start.transfer;
   if (transfer.delivered) return;
-  auto url = CheckRequest(transfer.request);
+  auto url = CheckSend(transfer.request, transfer.is_stream(), runtime_.Now(), transfer.stop);
   if (!url) return transfer.Finish(Pass(url));
   transfer.url = std::move(*url);
   transfer.last_byte = runtime_.Now();
-  if (!transfer.is_stream() && transfer.request.deadline == kForever) {
-    return transfer.Finish(ErrorClass::kInvalid, Outcome::kNotSent, "a request needs a deadline");
-  }
-  if (transfer.stop.stop_requested()) {
-    return transfer.Finish(ErrorClass::kCancelled, Outcome::kNotSent, "cancelled");
-  }
-  if (transfer.request.deadline <= runtime_.Now()) {
-    return transfer.Finish(ErrorClass::kTimeout, Outcome::kNotSent,
-                           "its deadline passed before it was sent");
-  }
   transfers_.emplace(transfer.id, start.transfer);
   Schedule(transfer);
   if (transfer.stop.stop_possible()) {
@@ -480,7 +463,8 @@ Status CpprestClient::Launch(Transfer& transfer) try {
       });
   return {};
 } catch (const std::exception& error) {
-  return tl::unexpected(transfer.MakeError(ErrorClass::kInvalid, Outcome::kNotSent, error.what()));
+  return tl::unexpected(
+      MakeError(transfer.request, ErrorClass::kInvalid, Outcome::kNotSent, error.what()));
 }
 
 Transfer* CpprestClient::Find(uint64_t id, int attempt) {

