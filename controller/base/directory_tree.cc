@@ -140,7 +140,8 @@ class DirectoryTree final : public Tree {
       return FailErrno(error, "list " + path);
     }
     std::vector<std::string> names;
-    while (const dirent* entry = readdir(stream)) {
+    // Nobody else reads from this stream.
+    while (const dirent* entry = readdir(stream)) {  // NOLINT(concurrency-mt-unsafe)
       const std::string_view name = entry->d_name;
       if (name == "." || name == ".." || name == ".git") continue;
       names.emplace_back(name);
@@ -154,7 +155,8 @@ class DirectoryTree final : public Tree {
     std::vector<TreeEntry> entries;
     entries.reserve(names.size());
     for (const std::string& name : names) {
-      auto entry = Entry(directory, name, path.empty() ? name : path + "/" + name, depth + 1);
+      auto entry =
+          Entry(directory, name, path.empty() ? name : fmt::format("{}/{}", path, name), depth + 1);
       if (!entry) return Pass(entry);
       if (*entry) entries.push_back(std::move(**entry));
     }

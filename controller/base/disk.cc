@@ -83,7 +83,8 @@ class FileDisk final : public Disk {
     }
     std::vector<std::string> names;
     const std::string own = fmt::format("{}{}-", kTemporary, getpid());
-    while (const dirent* entry = readdir(stream)) {
+    // Nobody else reads from this stream.
+    while (const dirent* entry = readdir(stream)) {  // NOLINT(concurrency-mt-unsafe)
       const std::string_view found = entry->d_name;
       if (found == "." || found == "..") continue;
       if (!found.starts_with(kTemporary)) {

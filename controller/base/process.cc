@@ -92,7 +92,8 @@ class SpawnPlan {
       posix_spawn_file_actions_addchdir_np(&actions_, command.directory.c_str());
     }
     std::vector<std::string> texts = command.argv;
-    for (const auto& [key, value] : command.environment) texts.push_back(key + "=" + value);
+    for (const auto& [key, value] : command.environment)
+      texts.push_back(fmt::format("{}={}", key, value));
     std::vector<char*> arguments, environment;
     for (size_t i = 0; i < texts.size(); ++i) {
       (i < command.argv.size() ? arguments : environment).push_back(texts[i].data());

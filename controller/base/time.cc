@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 
 namespace flotilla {
@@ -105,7 +106,7 @@ bool AddQuantity(Reader& reader, int64_t* total_nanos) {
   int64_t nanos;
   if (__builtin_mul_overflow(whole, unit, &nanos)) return false;
   // Rounded half up to a nanosecond: 1.1 s is 1100 ms although 0.1 is no binary fraction.
-  const auto part = static_cast<int64_t>(fraction * static_cast<double>(unit) + 0.5);
+  const auto part = std::llround(fraction * static_cast<double>(unit));
   return !__builtin_add_overflow(nanos, part, &nanos) &&
          !__builtin_add_overflow(*total_nanos, nanos, total_nanos);
 }

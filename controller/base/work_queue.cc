@@ -56,7 +56,7 @@ int WorkQueue::Failures(std::string_view key) const {
   return found == failures_.end() ? 0 : found->second;
 }
 
-std::optional<std::string> WorkQueue::Take(std::stop_token stop) {
+std::optional<std::string> WorkQueue::Take(const std::stop_token& stop) {
   for (;;) {
     TimePoint wake = kForever;
     {

@@ -51,7 +51,7 @@ class WorkQueue {
   int Failures(std::string_view key) const;
 
   // The next key, oldest first; waits for one. nullopt when stopped or shut down. Done must follow.
-  std::optional<std::string> Take(std::stop_token stop);
+  std::optional<std::string> Take(const std::stop_token& stop);
   void Done(std::string_view key);
 
   void ShutDown();       // every Take ends; Adds are ignored

@@ -40,8 +40,8 @@ class FiberContext {
   size_t bytes_ = 0;
   void (*entry_)(void*) = nullptr;
   void* argument_ = nullptr;
-  void* fake_stack_ = nullptr;         // ASan's
-  std::array<void*, 2> exceptions_{};  // __cxa_eh_globals of the Itanium C++ ABI, §2.2.2
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // ASan's
+  std::array<void*, 2> exceptions_{};            // __cxa_eh_globals of the Itanium C++ ABI, §2.2.2
 #if defined(__x86_64__)
   void* stack_pointer_ = nullptr;
 #else

@@ -118,22 +118,22 @@ void Network::Core::Execute(const std::shared_ptr<Exchange>& exchange,
                             const std::shared_ptr<http::ServerRequest>& request, const Fate& fate) {
   ++counts_[{exchange->origin, exchange->method, exchange->path}].executed;
   const uint64_t id = ++order_;
-  handlers_[id] = runtime_.Spawn(
-      exchange->origin, [this, exchange, request, fate, id,
-                         handler = listeners_.at(exchange->origin).handler](std::stop_token) {
-        runtime_.Note(
-            fmt::format("executes {} {}", http::ToString(request->method), request->target));
-        http::ServerResponse response = handler(*request);
-        At(runtime_.Now(), [this, id] { handlers_.erase(id); });
-        if (fate.fault == Fault::kDropReply) return;
-        if (fate.fault == Fault::kResetReply) {
-          return Reply(exchange, {.status = 0, .headers = {}, .body = "", .stream = {}});
-        }
-        if (fate.executed) {
-          response = {.status = fate.status, .headers = {}, .body = "", .stream = {}};
-        }
-        Reply(exchange, std::move(response));
-      });
+  handlers_[id] = runtime_.Spawn(exchange->origin, [this, exchange, request, fate, id,
+                                                    handler =
+                                                        listeners_.at(exchange->origin).handler](
+                                                       const std::stop_token&) {
+    runtime_.Note(fmt::format("executes {} {}", http::ToString(request->method), request->target));
+    http::ServerResponse response = handler(*request);
+    At(runtime_.Now(), [this, id] { handlers_.erase(id); });
+    if (fate.fault == Fault::kDropReply) return;
+    if (fate.fault == Fault::kResetReply) {
+      return Reply(exchange, {.status = 0, .headers = {}, .body = "", .stream = {}});
+    }
+    if (fate.executed) {
+      response = {.status = fate.status, .headers = {}, .body = "", .stream = {}};
+    }
+    Reply(exchange, std::move(response));
+  });
 }
 
 // Sends the answer on its way back. Status 0 stands for a broken connection.

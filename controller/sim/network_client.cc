@@ -33,7 +33,7 @@ class Network::Core::Client final : public http::HttpClient {
       if (!head) return done(tl::unexpected(std::move(head.error())));
       Response response{head->status, std::move(head->headers), std::move(head->body)};
       if (!head->stream) return done(std::move(response));
-      Collect(core, from, weak.lock()->origin, std::move(response), std::move(head->stream), done);
+      Collect(core, from, weak.lock()->origin, std::move(response), head->stream, done);
     };
     if (sent_.size() >= sweep_at_) {
       std::erase_if(sent_, [](const auto& weak) { return weak.expired(); });

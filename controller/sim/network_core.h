@@ -69,7 +69,7 @@ class Network::Core : public std::enable_shared_from_this<Network::Core> {
       : runtime_(runtime), draws_{runtime.ForkSeed()}, changed_(runtime.NewEvent()) {}
 
   void Start() {
-    fiber_ = runtime_.Spawn("network", [this](std::stop_token stop) {
+    fiber_ = runtime_.Spawn("network", [this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         changed_->Reset();
         while (!actions_.empty() && actions_.begin()->first.first <= runtime_.Now()) {
