@@ -407,6 +407,7 @@ Status Controller::Run(std::stop_token stop) {
       Result<std::string> uid = hub.Uid(lead_stop);
       Result<std::string> identity = WhoAmI(client, lead_stop);
       while ((!uid || !identity) && leader.Valid() && runtime.SleepFor(1s, lead_stop)) {
+        dependencies_.log.Warning("cannot begin", {{"error", uid ? identity.error() : uid.error()}});
         uid = hub.Uid(lead_stop);
         identity = WhoAmI(client, lead_stop);
       }

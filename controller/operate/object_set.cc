@@ -6,7 +6,6 @@
 #include <set>
 
 #include "api/names.h"
-#include "render/canonical.h"
 #include "value/diff.h"
 #include "value/json.h"
 #include "value/json_patch.h"
@@ -78,7 +77,7 @@ Result<std::vector<SetObject>> ResolveObjects(Member& member, const Delivery& de
     SetObject item;
     item.object = &object;
     item.key = object.key;
-    item.digest = render::ObjectDigest(object.value).Hex();
+    item.digest = object.digest.Hex();
     auto known = resolved.find(object.gvk);
     if (known == resolved.end()) {
       auto resource = member.discovery().Resolve(object.gvk, stop);

@@ -14,6 +14,9 @@
 namespace flotilla::sim {
 namespace {
 
+constexpr const char* kSystemNamespace =
+    "{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}";
+
 // Where objects of the kinds that worlds are made of live.
 std::string PathOf(value::Ref object) {
   static const std::map<std::string, std::string> kPlurals = {
@@ -57,10 +60,10 @@ World::World(WorldOptions options)
                             value::ToJson(crd.object));
     if (status != 201) Impossible(fmt::format("{}: {}", crd.name, status));
   }
-  CreateOn(hub(), "{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}");
+  CreateOn(hub(), kSystemNamespace);
   for (const auto& [name, labels] : options_.members) {
     members_.emplace(name, MakeServer(name, runtime_.ForkSeed()));
-    CreateOn(member(name), "{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}");
+    CreateOn(member(name), kSystemNamespace);
     members_.at(name).metrics = std::make_unique<MetricsSource>(
         runtime_, options_.scrape_interval,
         [this, member_name = name](const std::string&) { return ErrorRatio(member_name); });
@@ -81,7 +84,7 @@ apiVersion: flotilla.dev/v1alpha1
 kind: Cluster
 metadata: {{name: {0}, labels: {{{1}}}}}
 spec:
-  kubeconfig: {{name: {0}}}
+  kubeconfigSecretRef: {{name: {0}}}
   prometheus: {{url: "http://metrics-{0}:9090"}}
 )", name, labels_text));
   }

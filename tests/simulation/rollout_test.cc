@@ -41,12 +41,12 @@ apiVersion: flotilla.dev/v1alpha1
 kind: Application
 metadata: {name: shop, namespace: team}
 spec:
-  sources: [{repository: shop, path: deploy}]
+  sources: [{repositoryRef: {name: shop}, path: deploy}]
   targetNamespace: shop
   createNamespace: true
   placement: {clusterSelector: {}}
-  plan: staged
-  slos: [errors]
+  planRef: {name: staged}
+  sloRefs: [{name: errors}]
 )";
 
 Files AppWithImage(const std::string& image) {

@@ -66,7 +66,7 @@ ApiError TooOld(uint64_t asked, uint64_t oldest) {
 
 Answer<Selection> Server::ReadSelection(const Request& request, const ResourceType& resource) {
   Selection selection;
-  selection.ns = request.info.namespace_name;
+  selection.ns = resource.namespaced ? request.info.namespace_name : "";
   selection.name = request.info.name;
   auto labels = LabelSelector::Parse(request.query.Get("labelSelector"));
   if (!labels) return Refuse(labels);
@@ -79,7 +79,8 @@ Answer<Selection> Server::ReadSelection(const Request& request, const ResourceTy
 }
 
 Answer<Reply> Server::Get(const Request& request, const ResourcePtr& resource) {
-  StoredPtr stored = resource->table->Find(request.info.namespace_name, request.info.name);
+  StoredPtr stored = resource->table->Find(
+      resource->namespaced ? request.info.namespace_name : "", request.info.name);
   if (!stored) return Refuse(NotFound(resource->resource(), request.info.name));
   std::string_view wanted = request.query.Get("resourceVersion");
   if (!wanted.empty()) {

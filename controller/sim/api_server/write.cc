@@ -484,7 +484,8 @@ Answer<StoredPtr> Server::ApplyConfiguration(const Request& request, const Resou
   if (object["metadata"]["name"].String().empty()) {
     object = value::Edited(object).Set({"metadata", "name"}, request.info.name).Done();
   }
-  return CreateObject(resource, request.info.namespace_name, object, context, &applied->managed);
+  return CreateObject(resource, resource->namespaced ? request.info.namespace_name : "", object,
+                      context, &applied->managed);
 }
 
 namespace {
