@@ -39,8 +39,11 @@ std::vector<InventoryEntry> Many(size_t count) {
   std::vector<InventoryEntry> inventory;
   for (size_t i = 0; i < count; ++i) {
     const std::string digest = DigestOf(std::to_string(i)).Hex();
-    inventory.push_back({{"", "ConfigMap", "web", "config-" + digest}, digest.substr(0, 36),
-                         DigestOf(digest).Hex(), static_cast<int64_t>(i), digest});
+    inventory.push_back({{"", "ConfigMap", "web", "config-" + digest},
+                         digest.substr(0, 36),
+                         DigestOf(digest).Hex(),
+                         static_cast<int64_t>(i),
+                         digest});
   }
   return inventory;
 }
@@ -60,9 +63,9 @@ void Normalise(Parent& parent) {
 }
 
 TEST_CASE("the id of an ApplySet is the one kubectl computes") {
-  // kubectl's own test: parent Secret "my-set" of namespace "test".
+  // The example of Kubernetes' reference of well-known labels.
   CHECK(ApplySetId("my-set", "test", "Secret", "") ==
-        "applyset-" + EncodeBase64Url(DigestOf("my-set.test.Secret.").View()) + "-v1");
+        "applyset-0eFHV8ySqp7XoShsGvyWFQD3s96yqwHmzc4e0HR1dsY-v1");
   const std::string id = ParentId(ParentName("hub", "web", "shop"));
   CHECK(id.size() == 55);
   CHECK(id.find_first_of("+/=") == std::string::npos);

@@ -83,11 +83,11 @@ struct World {
 
 TEST_CASE("a context names a cluster, a user and a namespace") {
   World world;
-  const auto access = world.Open(
-      World::Config("{token: secret, as: alice, as-groups: [dev]}",
-                    "{server: \"https://k:6443/\", tls-server-name: kube, proxy-url: \"http://p:1\","
-                    " certificate-authority-data: " +
-                        kData + "}"));
+  const auto access = world.Open(World::Config(
+      "{token: secret, as: alice, as-groups: [dev]}",
+      "{server: \"https://k:6443/\", tls-server-name: kube, proxy-url: \"http://p:1\","
+      " certificate-authority-data: " +
+          kData + "}"));
   REQUIRE(access);
   CHECK(access->base_url == "https://k:6443");
   CHECK(access->default_namespace == "web");
@@ -106,8 +106,8 @@ TEST_CASE("a user is who it says: nobody, a certificate, a password") {
   CHECK(World::Authorization(*world.Open(World::Config("{}"))) == "");
   CHECK(World::Authorization(*world.Open(World::Config("{username: me, password: pw}"))) ==
         "Basic " + EncodeBase64("me:pw"));
-  const auto cert = world.Open(World::Config(
-      "{client-certificate-data: " + kData + ", client-key-data: " + kData + "}"));
+  const auto cert = world.Open(
+      World::Config("{client-certificate-data: " + kData + ", client-key-data: " + kData + "}"));
   REQUIRE(cert);
   CHECK(cert->credentials->Current()->transport->client_key_pem == "-----BEGIN X-----");
 }
@@ -138,8 +138,9 @@ TEST_CASE("what is wrong is named with its place") {
       {World::Config("{tokenFile: /nowhere}"), "tokenFile: /nowhere"},
       {World::Config("{}", "{}"), "server is missing"},
       {World::Config("{}", "{server: \"ftp://k\"}"), "clusters \"k\".server"},
-      {World::Config("{}", "{server: \"https://k\", insecure-skip-tls-verify: yes, "
-                           "certificate-authority: /ca}"),
+      {World::Config("{}",
+                     "{server: \"https://k\", insecure-skip-tls-verify: yes, "
+                     "certificate-authority: /ca}"),
        "insecure-skip-tls-verify"},
       {World::Config("{}", "{server: \"https://k\", insecure-skip-tls-verify: \"yes\"}"),
        "must be a boolean"},
@@ -210,9 +211,8 @@ TEST_CASE("files are relative to the kubeconfig, and read again as time goes by"
 TEST_CASE("credentials from a Secret may neither name files nor run programs") {
   World world;
   AccessSources none{.runtime = &world.runtime};
-  for (const char* user :
-       {"{tokenFile: /etc/shadow}", "{client-certificate: /a, client-key: /b}",
-        "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws}}"}) {
+  for (const char* user : {"{tokenFile: /etc/shadow}", "{client-certificate: /a, client-key: /b}",
+                           "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws}}"}) {
     INFO(user);
     const auto config = ParseKubeconfig(World::Config(user), "Secret flotilla-system/a");
     REQUIRE(config);
@@ -272,8 +272,9 @@ TEST_CASE("only plugins of the allow-list run") {
 
 TEST_CASE("a plugin's credential is kept until shortly before it expires") {
   World world;
-  world.plugin.exit.output = Credential(fmt::format(
-      R"({{"token":"t1","expirationTimestamp":"{}"}})", FormatTime(world.runtime.WallNow() + 10min)));
+  world.plugin.exit.output =
+      Credential(fmt::format(R"({{"token":"t1","expirationTimestamp":"{}"}})",
+                             FormatTime(world.runtime.WallNow() + 10min)));
   const auto access = world.Open(ExecUser("aws"));
   REQUIRE(access);
   CHECK(access->credentials->Current() == nullptr);
@@ -342,8 +343,9 @@ TEST_CASE("a plugin that answers wrongly is named, its output is not repeated") 
 TEST_CASE("in a cluster the service account's files are the credentials") {
   World world;
   const std::string directory = "var/run/secrets/kubernetes.io/serviceaccount/";
-  world.disk.files = {
-      {directory + "token", "t1"}, {directory + "ca.crt", kPem}, {directory + "namespace", "ops\n"}};
+  world.disk.files = {{directory + "token", "t1"},
+                      {directory + "ca.crt", kPem},
+                      {directory + "namespace", "ops\n"}};
   const auto access = InClusterAccess("10.0.0.1", "443", world.Sources());
   REQUIRE(access);
   CHECK(access->base_url == "https://10.0.0.1:443");

@@ -81,9 +81,8 @@ TEST_CASE("resources are found by the names people type") {
     const ApiResource* found = (*map)->FindByName(name);
     return found ? found->gvr.ToString() : "";
   };
-  for (const char* name :
-       {"deployments", "deployment", "deploy", "Deployment", "deployments.apps",
-        "deployments.v1.apps"}) {
+  for (const char* name : {"deployments", "deployment", "deploy", "Deployment", "deployments.apps",
+                           "deployments.v1.apps"}) {
     INFO(name);
     CHECK(named(name) == "deployments.v1.apps");
   }
@@ -105,7 +104,8 @@ TEST_CASE("an unknown kind is looked up anew, but not for every object") {
   CHECK_FALSE(apis.discovery.Resolve(gadget, {}));
   CHECK(apis.requests.size() == 4);
 
-  const std::string widget = R"({"resource":"widgets","responseKind":{"group":"example.com","version":"v2")";
+  const std::string widget =
+      R"({"resource":"widgets","responseKind":{"group":"example.com","version":"v2")";
   const std::string gadgets =
       R"({"resource":"gadgets","responseKind":{"group":"example.com","version":"v2","kind":"Gadget"},"scope":"Cluster","verbs":["get"]},)";
   apis.groups.insert(apis.groups.find(widget), gadgets);

@@ -31,7 +31,10 @@ std::string FieldOf(std::string_view type, std::string_view field) {
 }  // namespace
 
 TEST_CASE("a built-in kind is found by kind and by resource") {
-  struct Row { const char *group, *version, *kind, *plural, *singular; bool namespaced; };
+  struct Row {
+    const char *group, *version, *kind, *plural, *singular;
+    bool namespaced;
+  };
   auto row = GENERATE(values<Row>({
       {"", "v1", "ConfigMap", "configmaps", "configmap", true},
       {"", "v1", "Namespace", "namespaces", "namespace", false},
@@ -86,7 +89,9 @@ TEST_CASE("resources tell their subresources, names and verbs") {
 }
 
 TEST_CASE("lists, sets and maps are told apart as server-side apply needs it") {
-  struct Row { const char *type, *field, *expected; };
+  struct Row {
+    const char *type, *field, *expected;
+  };
   auto row = GENERATE(values<Row>({
       {"core.v1.PodSpec", "containers", "name list of core.v1.Container"},
       {"core.v1.PodSpec", "volumes", "name list of core.v1.Volume"},
