@@ -19,19 +19,27 @@ std::string Hex(const git_oid* id) {
 
 EntryKind KindOf(const git_tree_entry* entry) {
   switch (git_tree_entry_filemode(entry)) {
-    case GIT_FILEMODE_TREE: return EntryKind::kDirectory;
-    case GIT_FILEMODE_LINK: return EntryKind::kSymlink;
-    case GIT_FILEMODE_COMMIT: return EntryKind::kSubmodule;
-    default: return EntryKind::kFile;
+    case GIT_FILEMODE_TREE:
+      return EntryKind::kDirectory;
+    case GIT_FILEMODE_LINK:
+      return EntryKind::kSymlink;
+    case GIT_FILEMODE_COMMIT:
+      return EntryKind::kSubmodule;
+    default:
+      return EntryKind::kFile;
   }
 }
 
 const char* Describe(EntryKind kind) {
   switch (kind) {
-    case EntryKind::kFile: return "a file";
-    case EntryKind::kDirectory: return "a directory";
-    case EntryKind::kSymlink: return "a symbolic link, and links are not followed";
-    case EntryKind::kSubmodule: return "a submodule, and submodules are not supported";
+    case EntryKind::kFile:
+      return "a file";
+    case EntryKind::kDirectory:
+      return "a directory";
+    case EntryKind::kSymlink:
+      return "a symbolic link, and links are not followed";
+    case EntryKind::kSubmodule:
+      return "a submodule, and submodules are not supported";
   }
   return "";
 }
@@ -85,9 +93,9 @@ class CommitTree final : public Tree {
     // Git sorts a directory as if its name ended in a slash.
     std::sort(entries.begin(), entries.end(),
               [](const TreeEntry& a, const TreeEntry& b) { return a.name < b.name; });
-    const auto twin = std::adjacent_find(
-        entries.begin(), entries.end(),
-        [](const TreeEntry& a, const TreeEntry& b) { return a.name == b.name; });
+    const auto twin =
+        std::adjacent_find(entries.begin(), entries.end(),
+                           [](const TreeEntry& a, const TreeEntry& b) { return a.name == b.name; });
     if (twin != entries.end()) {
       return Fail(ErrorClass::kInvalid, "directory \"{}\" has two entries named \"{}\"", directory,
                   twin->name);
@@ -188,8 +196,8 @@ Result<std::unique_ptr<Tree>> OpenCommitTree(std::shared_ptr<Generation> generat
     error.cls = ErrorClass::kUnavailable;
     return Fail(std::move(error), "the mirror is damaged at commit {}", commit_id);
   }
-  return std::make_unique<CommitTree>(std::move(generation), std::move(*repository),
-                                      std::move(odb), std::move(root));
+  return std::make_unique<CommitTree>(std::move(generation), std::move(*repository), std::move(odb),
+                                      std::move(root));
 }
 
 }  // namespace flotilla::git

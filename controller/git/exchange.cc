@@ -62,8 +62,10 @@ class StreamReader final : public AnswerReader {
 
   Result<size_t> Read(char* buffer, size_t size) override {
     while (taken_ == front_.size()) {
-      if (Result<bool> more = Refill(); !more) return Pass(more);
-      else if (!*more) return size_t{0};
+      if (Result<bool> more = Refill(); !more)
+        return Pass(more);
+      else if (!*more)
+        return size_t{0};
     }
     const size_t count = std::min(size, front_.size() - taken_);
     std::memcpy(buffer, front_.data() + taken_, count);
@@ -223,10 +225,11 @@ Status Exchange::Check(const http::Response& head, std::string_view content_type
       return Fail(ErrorClass::kNotFound, "{} is no repository, or {}", url_,
                   anonymous ? "a private one: check the URL, or name a Secret with a token"
                             : "not one that the credentials may see");
-    default: break;
+    default:
+      break;
   }
   Error error;
-  error.cls = head.status == 429                       ? ErrorClass::kThrottled
+  error.cls = head.status == 429                         ? ErrorClass::kThrottled
               : head.status >= 500 || head.status == 408 ? ErrorClass::kUnavailable
                                                          : ErrorClass::kInvalid;
   error.retry_after = RetryAfter(head.headers);
@@ -237,7 +240,7 @@ Status Exchange::Check(const http::Response& head, std::string_view content_type
 Result<std::string> Exchange::Do(http::Request request, std::string_view content_type,
                                  Service service) {
   Result<http::Response> response = http::Do(runtime_, client_, std::move(request), stop_);
-  if (!response) return Fail(response, "{}", url_);
+  if (!response) return Pass(response);
   if (Status status = Check(*response, content_type, service); !status) return Pass(status);
   return std::move(response->body);
 }

@@ -59,8 +59,8 @@ Generation::~Generation() {
 Status Generation::Create(const std::string& path) {
   git_repository_init_options options;
   git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
-  options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH |
-                  GIT_REPOSITORY_INIT_NO_REINIT;
+  options.flags =
+      GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH | GIT_REPOSITORY_INIT_NO_REINIT;
   options.initial_head = "flotilla";
   Owned<git_repository> repository;
   const int code = git_repository_init_ext(Into(repository), path.c_str(), &options);
@@ -130,8 +130,7 @@ Result<std::vector<KnownRef>> KnownRefs(git_repository* repository) {
   for (size_t i = 0; i < names.count; ++i) {
     std::string name = names.strings[i];
     git_oid id;
-    if (name.rfind(kRefs, 0) != 0 ||
-        git_reference_name_to_id(&id, repository, name.c_str()) != 0) {
+    if (name.rfind(kRefs, 0) != 0 || git_reference_name_to_id(&id, repository, name.c_str()) != 0) {
       continue;
     }
     refs.push_back({std::move(name), Hex(&id)});
@@ -199,8 +198,7 @@ Result<std::string> WriteCommit(git_repository* repository, const NewCommit& com
     if (baseline) {
       Owned<git_tree_entry> existing;
       const int found = git_tree_entry_bypath(Into(existing), baseline.get(), update.path);
-      if (found == 0 &&
-          git_tree_entry_filemode(existing.get()) == GIT_FILEMODE_BLOB_EXECUTABLE) {
+      if (found == 0 && git_tree_entry_filemode(existing.get()) == GIT_FILEMODE_BLOB_EXECUTABLE) {
         update.filemode = GIT_FILEMODE_BLOB_EXECUTABLE;
       }
     }
@@ -212,8 +210,8 @@ Result<std::string> WriteCommit(git_repository* repository, const NewCommit& com
     updates.push_back(update);
   }
   git_oid tree_id;
-  int code = git_tree_create_updated(&tree_id, repository, baseline.get(), updates.size(),
-                                     updates.data());
+  int code =
+      git_tree_create_updated(&tree_id, repository, baseline.get(), updates.size(), updates.data());
   if (code < 0) {
     // Taking away what is not there, or putting a file below another file.
     Error error = LibgitError(code);

@@ -1,5 +1,5 @@
-// One bare repository on disk. A mirror has one at a time; one that is damaged or has become slow is
-// replaced by a new one, and lives on for those who still read from it.
+// One bare repository on disk. A mirror has one at a time; one that is damaged or has become slow
+// is replaced by a new one, and lives on for those who still read from it.
 #pragma once
 
 #include <atomic>
@@ -41,8 +41,8 @@ class Generation {
   std::atomic<bool> damaged_ = false;
 };
 
-// True where the repository has this commit and the listing of its files; an error where what it has
-// cannot be read.
+// True where the repository has this commit and the listing of its files; an error where what it
+// has cannot be read.
 Result<bool> HasCommit(git_repository* repository, std::string_view commit);
 
 // True where `ancestor` is `commit` or comes before it.

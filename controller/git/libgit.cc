@@ -57,10 +57,17 @@ Status StartLibgit() {
 Error LibgitError(int code) {
   Error error;
   switch (code) {
-    case GIT_ENOTFOUND: error.cls = ErrorClass::kNotFound; break;
-    case GIT_ENONFASTFORWARD: error.cls = ErrorClass::kConflict; break;
-    case GIT_EINVALIDSPEC: error.cls = ErrorClass::kInvalid; break;
-    default: error.cls = ErrorClass::kInternal;
+    case GIT_ENOTFOUND:
+      error.cls = ErrorClass::kNotFound;
+      break;
+    case GIT_ENONFASTFORWARD:
+      error.cls = ErrorClass::kConflict;
+      break;
+    case GIT_EINVALIDSPEC:
+      error.cls = ErrorClass::kInvalid;
+      break;
+    default:
+      error.cls = ErrorClass::kInternal;
   }
   const git_error* last = git_error_last();
   error.message = last && last->message ? last->message : fmt::format("libgit2 error {}", code);

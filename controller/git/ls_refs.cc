@@ -199,8 +199,7 @@ Result<std::vector<RemoteRef>> ListRefs(Exchange& exchange,
   }
   // Until this succeeds, the next call begins with the announcement again: the server may have
   // been replaced by one that does not speak version 2.
-  Result<std::string> text =
-      exchange.Post(Service::kUploadPack, LsRefsCommand(prefixes), 2);
+  Result<std::string> text = exchange.Post(Service::kUploadPack, LsRefsCommand(prefixes), 2);
   if (!text) return Pass(text);
   Result<std::vector<RemoteRef>> refs = ParseLsRefs(*text, prefixes);
   if (refs) protocol2 = true;

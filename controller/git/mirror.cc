@@ -51,8 +51,10 @@ class Mirror::Turn {
         mirror.turn_over_->Reset();
       }
       switch (mirror.turn_over_->Wait(deadline, stop)) {
-        case WaitResult::kSet: break;
-        case WaitResult::kStopped: return Fail(ErrorClass::kCancelled, "cancelled");
+        case WaitResult::kSet:
+          break;
+        case WaitResult::kStopped:
+          return Fail(ErrorClass::kCancelled, "cancelled");
         case WaitResult::kDeadline:
           return Fail(ErrorClass::kTimeout, "another fetch of {} has not ended",
                       CanonicalUrl(mirror.url_));
@@ -211,7 +213,8 @@ Result<Revision> Mirror::FetchInTurn(const RemoteSpec& remote, std::string_view 
   bool replace = generation->damaged();
   if (!replace) {
     Result<Owned<git_repository>> repository = generation->Open();
-    Result<bool> has = repository ? HasCommit(repository->get(), target->commit()) : Pass(repository);
+    Result<bool> has =
+        repository ? HasCommit(repository->get(), target->commit()) : Pass(repository);
     if (!has) {
       generation->ReportDamage();
       replace = true;

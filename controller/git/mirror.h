@@ -60,7 +60,7 @@ class Mirror {
   const std::unique_ptr<Event> turn_over_;
 
   Mutex mutex_;
-  bool busy_ = false;   // somebody has the turn
+  bool busy_ = false;    // somebody has the turn
   bool loaded_ = false;  // the directory was looked at
   int number_ = 0;       // of the current generation
   std::shared_ptr<Generation> current_;

@@ -18,7 +18,8 @@ bool IsLoopback(std::string_view host) {
 
 // The rules of git-check-ref-format(1) for what follows refs/heads/ or refs/tags/.
 bool IsRefName(std::string_view name) {
-  if (name.empty() || name.size() > kMaxRefName || name[0] == '-' || name.back() == '.') return false;
+  if (name.empty() || name.size() > kMaxRefName || name[0] == '-' || name.back() == '.')
+    return false;
   if (name.find("..") != name.npos || name.find("@{") != name.npos || name == "@") return false;
   for (const char c : name) {
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return false;
@@ -54,10 +55,14 @@ std::string Present(const std::vector<RemoteRef>& refs, std::string_view prefix)
 
 std::string RefSpec::ToString() const {
   switch (kind) {
-    case RefKind::kBranch: return "branch " + value;
-    case RefKind::kTag: return "tag " + value;
-    case RefKind::kSemver: return "semver " + value;
-    case RefKind::kCommit: return "commit " + value;
+    case RefKind::kBranch:
+      return "branch " + value;
+    case RefKind::kTag:
+      return "tag " + value;
+    case RefKind::kSemver:
+      return "semver " + value;
+    case RefKind::kCommit:
+      return "commit " + value;
   }
   return value;
 }
@@ -109,8 +114,8 @@ Status CheckCredentials(const http::Url& url, const Credentials& credentials) {
   }
   if (const auto* bearer = std::get_if<BearerCredentials>(&credentials)) {
     const std::string_view token = bearer->token.Reveal();
-    if (token.empty() || !std::all_of(token.begin(), token.end(),
-                                      [](char c) { return c > ' ' && c < 0x7f; })) {
+    if (token.empty() ||
+        !std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; })) {
       return Fail(ErrorClass::kInvalid,
                   "the token is empty or has blanks or line ends: check the Secret for a newline");
     }
@@ -123,8 +128,10 @@ Status CheckRef(const RefSpec& ref) {
     case RefKind::kBranch:
     case RefKind::kTag:
       if (ref.value.substr(0, 5) == "refs/") {
-        return Fail(ErrorClass::kInvalid, "\"{}\": write the short name, without refs/heads/ or "
-                    "refs/tags/", ref.value);
+        return Fail(ErrorClass::kInvalid,
+                    "\"{}\": write the short name, without refs/heads/ or "
+                    "refs/tags/",
+                    ref.value);
       }
       if (!IsRefName(ref.value)) {
         return Fail(ErrorClass::kInvalid, "\"{}\" cannot be the name of a branch or tag",
@@ -136,8 +143,10 @@ Status CheckRef(const RefSpec& ref) {
       return {};
     case RefKind::kCommit:
       if (ref.value.size() == 64) {
-        return Fail(ErrorClass::kInvalid, "commit {}: repositories with SHA-256 ids are not "
-                    "supported", ref.value);
+        return Fail(ErrorClass::kInvalid,
+                    "commit {}: repositories with SHA-256 ids are not "
+                    "supported",
+                    ref.value);
       }
       if (!IsObjectId(ref.value)) {
         return Fail(ErrorClass::kInvalid,
@@ -150,10 +159,14 @@ Status CheckRef(const RefSpec& ref) {
 
 std::vector<std::string> PrefixesOf(const RefSpec& ref) {
   switch (ref.kind) {
-    case RefKind::kBranch: return {"refs/heads/" + ref.value};
-    case RefKind::kTag: return {"refs/tags/" + ref.value};
-    case RefKind::kSemver: return {"refs/tags/"};
-    case RefKind::kCommit: return {"refs/heads/", "refs/tags/"};
+    case RefKind::kBranch:
+      return {"refs/heads/" + ref.value};
+    case RefKind::kTag:
+      return {"refs/tags/" + ref.value};
+    case RefKind::kSemver:
+      return {"refs/tags/"};
+    case RefKind::kCommit:
+      return {"refs/heads/", "refs/tags/"};
   }
   return {};
 }

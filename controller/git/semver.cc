@@ -190,7 +190,8 @@ Result<VersionRange::Span> VersionRange::ParseComparison(std::string_view op,
                                                          std::string_view text) {
   std::optional<Partial> partial = ParsePartial(text);
   if (!partial) {
-    return Fail(ErrorClass::kInvalid, "\"{}{}\" is no comparison with a semantic version", op, text);
+    return Fail(ErrorClass::kInvalid, "\"{}{}\" is no comparison with a semantic version", op,
+                text);
   }
   const int parts = partial->parts;
   const Version& version = partial->version;
@@ -299,7 +300,8 @@ bool VersionRange::Contains(const Version& version) const {
   const auto holds = [&](const Span& span) {
     if (!version.prerelease.empty() && !span.prereleases) return false;
     const bool above = !span.low || (span.low_open ? version > *span.low : version >= *span.low);
-    const bool below = !span.high || (span.high_open ? version < *span.high : version <= *span.high);
+    const bool below =
+        !span.high || (span.high_open ? version < *span.high : version <= *span.high);
     return (above && below) != span.negated;
   };
   return std::any_of(alternatives_.begin(), alternatives_.end(), [&](const std::vector<Span>& all) {

@@ -8,9 +8,10 @@
 //   "1.2 - 1.4.5" >=1.2.0 <=1.4.5                               both ends included
 //   "a b" or "a, b"                                             both hold
 //   "a || b"                                                    one holds
-// Also accepted: "=>" "=<" "~>", a leading "v". A version with a pre-release matches only comparisons
-// that name a pre-release themselves (">=1.0.0-0"). Unlike there, "~0.0.0" means <0.1.0 and "^*" means
-// any version, as their documentation has it. Pure functions; no locale, no exceptions.
+// Also accepted: "=>" "=<" "~>", a leading "v". A version with a pre-release matches only
+// comparisons that name a pre-release themselves (">=1.0.0-0"). Unlike there, "~0.0.0" means <0.1.0
+// and "^*" means any version, as their documentation has it. Pure functions; no locale, no
+// exceptions.
 #pragma once
 
 #include <compare>
@@ -52,8 +53,8 @@ class VersionRange {
   struct Span {
     std::optional<Version> low;
     std::optional<Version> high;
-    bool low_open = false;     // `low` itself does not match
-    bool high_open = false;    // `high` itself does not match
+    bool low_open = false;   // `low` itself does not match
+    bool high_open = false;  // `high` itself does not match
     bool negated = false;
     bool prereleases = false;  // versions with a pre-release may match
   };

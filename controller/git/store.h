@@ -114,8 +114,7 @@ class GitStore {
   // The files of a commit that was fetched. NotFound where the mirror does not have it (any more):
   // fetch again. Ids of entries are Git's object ids. Find("") is the id of the commit's tree, and
   // OpenTree(...)->Find(path) is how to ask for the id of a path at a commit.
-  virtual Result<std::unique_ptr<Tree>> OpenTree(std::string_view url,
-                                                 std::string_view commit) = 0;
+  virtual Result<std::unique_ptr<Tree>> OpenTree(std::string_view url, std::string_view commit) = 0;
 
   // The commit and at most `limit - 1` of those before it, newest first.
   virtual Result<std::vector<CommitInfo>> Log(std::string_view url, std::string_view commit,

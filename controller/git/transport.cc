@@ -84,8 +84,8 @@ int Write(git_smart_subtransport_stream* base, const char* buffer, size_t size) 
   if (stream.sent || stream.announcement || size > limits::kGitPushBytes - stream.body.size()) {
     Error error;
     error.cls = ErrorClass::kInvalid;
-    error.message = fmt::format("more than {} bytes to send to the Git server",
-                                limits::kGitPushBytes);
+    error.message =
+        fmt::format("more than {} bytes to send to the Git server", limits::kGitPushBytes);
     return stream.conversation->Failed(std::move(error));
   }
   stream.body.append(buffer, size);

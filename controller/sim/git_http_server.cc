@@ -47,8 +47,7 @@ std::optional<Place> Split(std::string_view path) {
 
 bool Authorized(const GitServerOptions& options, const http::Headers& headers) {
   if (options.username.empty()) return true;
-  const std::string expected =
-      "Basic " + EncodeBase64(options.username + ":" + options.password);
+  const std::string expected = "Basic " + EncodeBase64(options.username + ":" + options.password);
   return ConstantTimeEquals(http::Find(headers, "Authorization"), expected);
 }
 

@@ -1,9 +1,9 @@
 // Bare Git repositories over smart HTTP, for the demo and for tests: an http::Handler that runs
 // `git http-backend` on a directory.
 //
-// Serves GET <path>/info/refs?service=..., POST <path>/git-upload-pack and, where writing is allowed,
-// POST <path>/git-receive-pack, for every bare repository below the root. Protocol versions 0 to 2.
-// Enough for clone, fetch and push by the git program and by libgit2.
+// Serves GET <path>/info/refs?service=..., POST <path>/git-upload-pack and, where writing is
+// allowed, POST <path>/git-receive-pack, for every bare repository below the root. Protocol
+// versions 0 to 2. Enough for clone, fetch and push by the git program and by libgit2.
 #pragma once
 
 #include <string>

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 namespace {
 
 bool IsPack(const http::ServerRequest& request) {
-  return request.method == http::Method::kPost && request.body.find("0009done\n") != std::string::npos;
+  return request.method == http::Method::kPost &&
+         request.body.find("0009done\n") != std::string::npos;
 }
 
 http::ServerResponse Plain(int status, http::Headers headers = {}) {
@@ -72,6 +73,19 @@ TEST_CASE("An answer other than success is an error that says what to do") {
   }
   CHECK(fs::is_empty(fixture.directory.path() + "/mirrors") == false);  // the lock
   CHECK(FilesIn(fixture.directory.path() + "/mirrors", "HEAD") == 0);   // and no mirror
+}
+
+TEST_CASE("A server that announces references and then refuses the pack says why") {
+  Fixture fixture;
+  fixture.repository.Commit({{"a", "1"}});
+  fixture.Intercept([](const http::ServerRequest& request, const http::Handler&) {
+    std::optional<http::ServerResponse> response;
+    if (IsPack(request)) response = Plain(403, {{"Content-Type", "text/plain"}});
+    return response;
+  });
+  const auto revision = fixture.FetchMain();
+  REQUIRE_FALSE(revision);
+  CHECK(revision.error().cls == ErrorClass::kDenied);
 }
 
 TEST_CASE("A redirect is not followed, even to the same host") {
@@ -219,13 +233,14 @@ TEST_CASE("A connection that breaks in the middle of a pack leaves the mirror as
       return response;
     });
     Result<Revision> revision;
-    const auto task = fixture.runtime.Spawn(
-        "fetch", [&](std::stop_token) { revision = fixture.FetchMain(); });
+    const auto task =
+        fixture.runtime.Spawn("fetch", [&](std::stop_token) { revision = fixture.FetchMain(); });
     REQUIRE(fixture.stalled->Wait(fixture.Soon(), {}) == WaitResult::kSet);
     fixture.StopServer();
     task->Join();
     REQUIRE_FALSE(revision);
     CHECK(revision.error().cls == ErrorClass::kUnavailable);
+    CHECK_THAT(revision.error().ToString(), Catch::Contains("read from the Git server"));
     look();
   }
 }
@@ -298,8 +313,7 @@ TEST_CASE("Fetches of one repository take turns, and one that waits can be given
   });
   REQUIRE(fixture.stalled->Wait(fixture.Soon(), {}) == WaitResult::kSet);
   const int asked = fixture.requests.announcements;
-  const auto late =
-      fixture.store->Fetch(fixture.Remote(), "", {}, fixture.runtime.Now() + 100ms);
+  const auto late = fixture.store->Fetch(fixture.Remote(), "", {}, fixture.runtime.Now() + 100ms);
   CHECK(late.error().cls == ErrorClass::kTimeout);
   CHECK_THAT(late.error().ToString(), Catch::Contains("another fetch"));
   CHECK(fixture.requests.announcements == asked);
@@ -308,8 +322,8 @@ TEST_CASE("Fetches of one repository take turns, and one that waits can be given
   std::vector<Result<Revision>> results(8);
   std::vector<std::unique_ptr<Task>> tasks;
   for (Result<Revision>& result : results) {
-    tasks.push_back(fixture.runtime.Spawn(
-        "fetch", [&](std::stop_token) { result = fixture.FetchMain(); }));
+    tasks.push_back(
+        fixture.runtime.Spawn("fetch", [&](std::stop_token) { result = fixture.FetchMain(); }));
   }
   task->RequestStop();
   for (const auto& waiting : tasks) waiting->Join();

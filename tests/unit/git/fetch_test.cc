@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/limits.h"
 #include "catch.h"
 #include "unit/git/fixture.h"
 
@@ -21,7 +22,8 @@ std::string ReadAt(Fixture& fixture, const std::string& commit, const std::strin
 
 TEST_CASE("A branch is fetched, and its files are read without a checkout") {
   Fixture fixture;
-  const std::string commit = fixture.repository.Commit({{"app/deployment.yaml", "kind: Deployment\n"}});
+  const std::string commit =
+      fixture.repository.Commit({{"app/deployment.yaml", "kind: Deployment\n"}});
   const auto revision = fixture.FetchMain();
   REQUIRE(revision);
   CHECK(revision->commit == commit);
@@ -51,7 +53,9 @@ TEST_CASE("A fetch of a branch that did not move downloads nothing and asks one 
 TEST_CASE("A new commit is fetched as the difference only") {
   Fixture fixture;
   std::map<std::string, std::string> files;
-  for (int i = 0; i < 200; ++i) files["file" + std::to_string(i)] = std::string(1000, static_cast<char>('a' + i % 26)) + std::to_string(i * 7919);
+  for (int i = 0; i < 200; ++i)
+    files["file" + std::to_string(i)] =
+        std::string(1000, static_cast<char>('a' + i % 26)) + std::to_string(i * 7919);
   const std::string old_commit = fixture.repository.Commit(files);
   REQUIRE(fixture.FetchMain());
   const size_t whole = fixture.requests.bytes;
@@ -65,6 +69,20 @@ TEST_CASE("A new commit is fetched as the difference only") {
   CHECK(ReadAt(fixture, commit, "file7") == "changed");
   CHECK(ReadAt(fixture, old_commit, "file7") != "changed");
   CHECK(fixture.requests.bytes * 2 < whole);
+}
+
+TEST_CASE("A pack larger than what may wait to be read arrives whole") {
+  Fixture fixture;
+  std::string noise;
+  noise.reserve(6u << 20);
+  while (noise.size() < 6u << 20) {
+    const uint64_t word = fixture.runtime.Random();
+    noise.append(reinterpret_cast<const char*>(&word), sizeof word);
+  }
+  REQUIRE(noise.size() > 4 * limits::kGitReadAhead);
+  const std::string commit = fixture.repository.Commit({{"noise", noise}});
+  REQUIRE(fixture.FetchMain());
+  CHECK(ReadAt(fixture, commit, "noise") == noise);
 }
 
 TEST_CASE("Only the branch that is asked for is brought") {
@@ -135,6 +153,16 @@ TEST_CASE("A range follows the highest version as tags appear") {
   REQUIRE(moved);
   CHECK(moved->ref_name == "refs/tags/v1.10.0");
   CHECK(moved->commit == second);
+
+  // Another version is another line of history, not a rewritten one.
+  fixture.repository.Git({"checkout", "--quiet", "--orphan", "other"});
+  fixture.repository.Commit({{"a", "3"}}, "Other", "other");
+  fixture.repository.Git({"tag", "v1.11.0"});
+  fixture.repository.Git({"push", "--quiet", "--tags", fixture.repository.bare()});
+  const auto unrelated = fixture.Fetch(remote, second);
+  REQUIRE(unrelated);
+  CHECK(unrelated->ref_name == "refs/tags/v1.11.0");
+  CHECK_FALSE(unrelated->rewritten);
 }
 
 TEST_CASE("A commit is found by its id, whether a branch points at it or not") {
@@ -157,12 +185,13 @@ TEST_CASE("A commit is found by its id, whether a branch points at it or not") {
   CHECK_FALSE(again->fetched);
 }
 
-TEST_CASE("A commit that no branch or tag contains is not fetched, though the server would send it") {
+TEST_CASE(
+    "A commit that no branch or tag contains is not fetched, though the server would send it") {
   // On many servers the commits of every fork can be had by id.
   Fixture fixture;
   fixture.repository.Commit({{"a", "1"}});
-  fixture.repository.Git({"-C", fixture.repository.bare(), "config",
-                          "uploadpack.allowAnySHA1InWant", "true"});
+  fixture.repository.Git(
+      {"-C", fixture.repository.bare(), "config", "uploadpack.allowAnySHA1InWant", "true"});
   fixture.repository.Git({"commit", "--quiet", "--allow-empty", "--message", "from a fork"});
   const std::string fork = fixture.repository.Git({"rev-parse", "HEAD"});
   fixture.repository.Git({"push", "--quiet", fixture.repository.bare(), "HEAD:refs/pull/1/head"});
@@ -205,8 +234,8 @@ TEST_CASE("A rewritten history is seen, a history that went on is not") {
   CHECK(forced->rewritten);
   CHECK(ReadAt(fixture, second, "a") == "2");  // what ran before can still be read
 
-  fixture.repository.Git({"push", "--quiet", "--force", fixture.repository.bare(),
-                          first + ":refs/heads/main"});
+  fixture.repository.Git(
+      {"push", "--quiet", "--force", fixture.repository.bare(), first + ":refs/heads/main"});
   const auto back = fixture.FetchMain(instead);
   REQUIRE(back);
   CHECK(back->commit == first);
@@ -264,7 +293,8 @@ TEST_CASE("A mirror that cannot be read is cloned anew by the next fetch") {
   REQUIRE(fixture.FetchMain());
 
   const auto damage = [&](const auto& change) {
-    for (const auto& entry : fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
       if (entry.path().extension() == ".pack") change(entry.path());
     }
   };
@@ -286,7 +316,8 @@ TEST_CASE("A mirror that cannot be read is cloned anew by the next fetch") {
   CHECK_FALSE(revision->rewritten);
   CHECK(ReadAt(fixture, commit, "dir/a") == "1");
   size_t generations = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
     if (entry.path().extension() == ".git") ++generations;
   }
   CHECK(generations == 1);
@@ -298,6 +329,7 @@ TEST_CASE("Many small packs become one, and everything that is followed stays") 
   fixture.repository.Commit({{"a", "side"}}, "Side", "side");
   const auto side = fixture.Fetch(fixture.Remote(RefKind::kBranch, "side"));
   REQUIRE(side);
+  fixture.repository.Git({"checkout", "--quiet", "--orphan", "main2"});
   std::string last;
   for (int i = 0; i < 21; ++i) {
     last = fixture.repository.Commit({{"a", std::to_string(i)}});
@@ -307,7 +339,8 @@ TEST_CASE("Many small packs become one, and everything that is followed stays") 
   REQUIRE(reader);
   const auto packs = [&] {
     size_t count = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(fixture.directory.path() + "/mirrors")) {
       if (entry.path().extension() == ".pack") ++count;
     }
     return count;

@@ -83,17 +83,18 @@ Fixture::Fixture(sim::GitServerOptions options, http::ServerOptions listen)
   options.root = directory.path() + "/served";
   http::Handler git = sim::GitHttpHandler(runtime, std::move(options));
   tls_ = !listen.certificate_pem.empty();
-  auto served = http::Serve(runtime, std::move(listen), [this, git](const http::ServerRequest& request) {
-    if (request.method == http::Method::kGet) ++requests.announcements;
-    if (request.method == http::Method::kPost) ++requests.posts;
-    http::ServerResponse response;
-    std::optional<http::ServerResponse> intercepted;
-    if (const auto current = interceptor()) intercepted = (*current)(request, git);
-    response = intercepted ? std::move(*intercepted) : git(request);
-    if (response.body.find("PACK") != std::string::npos) ++requests.packs;
-    requests.bytes += response.body.size();
-    return response;
-  });
+  auto served =
+      http::Serve(runtime, std::move(listen), [this, git](const http::ServerRequest& request) {
+        if (request.method == http::Method::kGet) ++requests.announcements;
+        if (request.method == http::Method::kPost) ++requests.posts;
+        http::ServerResponse response;
+        std::optional<http::ServerResponse> intercepted;
+        if (const auto current = interceptor()) intercepted = (*current)(request, git);
+        response = intercepted ? std::move(*intercepted) : git(request);
+        if (response.body.find("PACK") != std::string::npos) ++requests.packs;
+        requests.bytes += response.body.size();
+        return response;
+      });
   REQUIRE(served);
   server_ = std::move(*served);
   port_ = server_->port();
@@ -102,7 +103,8 @@ Fixture::Fixture(sim::GitServerOptions options, http::ServerOptions listen)
 
 void Fixture::Intercept(Interceptor interceptor) {
   const MutexLock lock(mutex_);
-  interceptor_ = interceptor ? std::make_shared<const Interceptor>(std::move(interceptor)) : nullptr;
+  interceptor_ =
+      interceptor ? std::make_shared<const Interceptor>(std::move(interceptor)) : nullptr;
 }
 
 http::ServerResponse Fixture::Stall(http::ServerResponse response, size_t size) {
@@ -154,9 +156,15 @@ std::string Listing(Tree& tree, const std::string& directory) {
   for (const TreeEntry& entry : *entries) {
     const std::string path = directory.empty() ? entry.name : directory + "/" + entry.name;
     switch (entry.kind) {
-      case EntryKind::kFile: text += path + ": file\n"; break;
-      case EntryKind::kSymlink: text += path + ": symlink\n"; break;
-      case EntryKind::kSubmodule: text += path + ": submodule\n"; break;
+      case EntryKind::kFile:
+        text += path + ": file\n";
+        break;
+      case EntryKind::kSymlink:
+        text += path + ": symlink\n";
+        break;
+      case EntryKind::kSubmodule:
+        text += path + ": submodule\n";
+        break;
       case EntryKind::kDirectory:
         text += path + ": directory\n" + Listing(tree, path);
         break;

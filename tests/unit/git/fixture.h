@@ -67,8 +67,8 @@ class Fixture {
   using Interceptor = std::function<std::optional<http::ServerResponse>(
       const http::ServerRequest& request, const http::Handler& git)>;
   void Intercept(Interceptor interceptor);
-  // An answer that has a head and the first `size` bytes of the body, and never ends. `stalled` is set
-  // when it got there.
+  // An answer that has a head and the first `size` bytes of the body, and never ends. `stalled` is
+  // set when it got there.
   http::ServerResponse Stall(http::ServerResponse response, size_t size);
   void StopServer() { server_.reset(); }
 

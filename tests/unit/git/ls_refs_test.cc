@@ -32,7 +32,12 @@ TEST_CASE("A packet has its length in front, in hex, with itself counted") {
   std::string text;
   AppendPacket(text, "hello\n");
   CHECK(text == "000ahello\n");
-  text += "0001" "0005a" "0004" "0002" "0000";
+  text +=
+      "0001"
+      "0005a"
+      "0004"
+      "0002"
+      "0000";
   PacketReader reader(text);
   const auto next = [&reader] { return reader.Next()->value(); };
   CHECK(next().data == "hello");
@@ -47,8 +52,8 @@ TEST_CASE("A packet has its length in front, in hex, with itself counted") {
 }
 
 TEST_CASE("A packet that is cut off or has no length is an error") {
-  for (const char* text : {"0", "000", "0003", "000ahell", "zzzz", "-001", "+005a", "0x05a", " 005a",
-                           "fff1aaaa", "<htm"}) {
+  for (const char* text : {"0", "000", "0003", "000ahell", "zzzz", "-001", "+005a", "0x05a",
+                           " 005a", "fff1aaaa", "<htm"}) {
     INFO(text);
     PacketReader reader(text);
     CHECK_FALSE(reader.Next());
@@ -56,11 +61,11 @@ TEST_CASE("A packet that is cut off or has no length is an error") {
 }
 
 TEST_CASE("An announcement of protocol 0 lists references, tags with what they point at") {
-  const std::string text = Packets({"# service=git-upload-pack\n", "0000",
-                                    kA + " HEAD" + std::string(1, '\0') + "multi_ack agent=git/2\n",
-                                    kA + " refs/heads/main\n", kB + " refs/tags/v1\n",
-                                    kC + " refs/tags/v1^{}\n", kC + " refs/tags/v2\n",
-                                    kC + " refs/pull/1/head\n", "0000"});
+  const std::string text =
+      Packets({"# service=git-upload-pack\n", "0000",
+               kA + " HEAD" + std::string(1, '\0') + "multi_ack agent=git/2\n",
+               kA + " refs/heads/main\n", kB + " refs/tags/v1\n", kC + " refs/tags/v1^{}\n",
+               kC + " refs/tags/v2\n", kC + " refs/pull/1/head\n", "0000"});
   const auto announcement = ParseAnnouncement(text, {"refs/heads/main", "refs/tags/"});
   REQUIRE(announcement);
   CHECK_FALSE(announcement->protocol2);
@@ -97,7 +102,7 @@ TEST_CASE("An announcement that is cut off is an error, not an empty repository"
 
 TEST_CASE("An announcement of protocol 2 says only that") {
   for (const bool service_line : {false, true}) {
-    std::vector<std::string> lines = {"version 2\n", "agent=git/2.39\n", "ls-refs=unborn\n",
+    std::vector<std::string> lines = {"version 2\n",     "agent=git/2.39\n",     "ls-refs=unborn\n",
                                       "fetch=shallow\n", "object-format=sha1\n", "0000"};
     if (service_line) lines.insert(lines.begin(), {"# service=git-upload-pack\n", "0000"});
     const auto announcement = ParseAnnouncement(Packets(lines), {"refs/"});
@@ -109,9 +114,9 @@ TEST_CASE("An announcement of protocol 2 says only that") {
 
 TEST_CASE("A repository with SHA-256 ids is refused by name") {
   const std::string id(64, 'a');
-  for (const std::string& text :
-       {Packets({"version 2\n", "object-format=sha256\n", "0000"}),
-        Packets({id + " HEAD" + std::string(1, '\0') + "agent=x object-format=sha256 symref=a:b\n"})}) {
+  for (const std::string& text : {Packets({"version 2\n", "object-format=sha256\n", "0000"}),
+                                  Packets({id + " HEAD" + std::string(1, '\0') +
+                                           "agent=x object-format=sha256 symref=a:b\n"})}) {
     const auto announcement = ParseAnnouncement(text, {"refs/"});
     REQUIRE_FALSE(announcement);
     CHECK(announcement.error().cls == ErrorClass::kInvalid);
@@ -127,7 +132,11 @@ TEST_CASE("An error that the server reports is passed on") {
 
 TEST_CASE("ls-refs asks for prefixes, and for what tags point at") {
   CHECK(LsRefsCommand({"refs/heads/main"}) ==
-        "0014command=ls-refs\n" "0001" "0009peel\n" "001fref-prefix refs/heads/main\n" "0000");
+        "0014command=ls-refs\n"
+        "0001"
+        "0009peel\n"
+        "001fref-prefix refs/heads/main\n"
+        "0000");
 }
 
 TEST_CASE("The answer of ls-refs is filtered again, since a server may ignore the prefixes") {

@@ -48,7 +48,8 @@ TEST_CASE("A commit of changed, new and deleted files is pushed to a branch") {
 
 TEST_CASE("The first commit of an empty repository is pushed") {
   Fixture fixture(Writable());
-  const auto id = fixture.store->Push(fixture.Remote(), Change("", {{"a", "1"}}), {}, fixture.Soon());
+  const auto id =
+      fixture.store->Push(fixture.Remote(), Change("", {{"a", "1"}}), {}, fixture.Soon());
   INFO((id ? "" : id.error().ToString()));
   REQUIRE(id);
   CHECK(fixture.FetchMain()->commit == *id);
@@ -62,8 +63,8 @@ TEST_CASE("A file that was executable stays so") {
   fixture.repository.Git({"push", "--quiet", fixture.repository.bare(), "HEAD:main"});
   const std::string parent = fixture.repository.Git({"rev-parse", "HEAD"});
   REQUIRE(fixture.FetchMain());
-  const auto id = fixture.store->Push(fixture.Remote(), Change(parent, {{"run.sh", "2"}}), {},
-                                      fixture.Soon());
+  const auto id =
+      fixture.store->Push(fixture.Remote(), Change(parent, {{"run.sh", "2"}}), {}, fixture.Soon());
   REQUIRE(id);
   fixture.repository.Git({"fetch", "--quiet", fixture.repository.bare(), "main"});
   CHECK_THAT(fixture.repository.Git({"ls-tree", "FETCH_HEAD"}), Catch::StartsWith("100755"));
@@ -84,8 +85,8 @@ TEST_CASE("A branch that moved meanwhile is a conflict, and stays where it is") 
     CHECK(fixture.FetchMain()->commit == moved);
   }
   SECTION("back, so that the push would undo that") {
-    fixture.repository.Git({"push", "--quiet", "--force", fixture.repository.bare(),
-                            older + ":refs/heads/main"});
+    fixture.repository.Git(
+        {"push", "--quiet", "--force", fixture.repository.bare(), older + ":refs/heads/main"});
     const auto id =
         fixture.store->Push(fixture.Remote(), Change(tip, {{"a", "4"}}), {}, fixture.Soon());
     REQUIRE_FALSE(id);
@@ -114,9 +115,10 @@ TEST_CASE("A push that the server does not want is refused by name") {
     Fixture fixture(Writable());
     const std::string parent = fixture.repository.Commit({{"a", "1"}});
     REQUIRE(fixture.FetchMain());
-    fixture.repository.Git({"-C", fixture.repository.bare(), "config", "receive.denyDeletes", "true"});
-    fixture.repository.Git({"-C", fixture.repository.bare(), "config", "transfer.hideRefs",
-                            "refs/heads/protected"});
+    fixture.repository.Git(
+        {"-C", fixture.repository.bare(), "config", "receive.denyDeletes", "true"});
+    fixture.repository.Git(
+        {"-C", fixture.repository.bare(), "config", "transfer.hideRefs", "refs/heads/protected"});
     RemoteSpec remote = fixture.Remote(RefKind::kBranch, "protected");
     const auto id = fixture.store->Push(remote, Change("", {{"a", "2"}}), {}, fixture.Soon());
     REQUIRE_FALSE(id);
@@ -139,7 +141,8 @@ TEST_CASE("Paths that lead elsewhere, and parents that are not there, are refuse
   for (const FileChange& change :
        {FileChange{"a/below", "2"}, FileChange{"missing", std::nullopt}}) {
     INFO(change.path);
-    const auto id = fixture.store->Push(fixture.Remote(), Change(parent, {change}), {}, fixture.Soon());
+    const auto id =
+        fixture.store->Push(fixture.Remote(), Change(parent, {change}), {}, fixture.Soon());
     REQUIRE_FALSE(id);
     CHECK(id.error().cls == ErrorClass::kInvalid);
   }
@@ -147,12 +150,13 @@ TEST_CASE("Paths that lead elsewhere, and parents that are not there, are refuse
   nobody.author_name = "<>";
   CHECK(fixture.store->Push(fixture.Remote(), nobody, {}, fixture.Soon()).error().cls ==
         ErrorClass::kInvalid);
-  CHECK(fixture.store->Push(fixture.Remote(), Change(std::string(40, 'a'), {{"a", "2"}}), {},
-                            fixture.Soon())
+  CHECK(fixture.store
+            ->Push(fixture.Remote(), Change(std::string(40, 'a'), {{"a", "2"}}), {}, fixture.Soon())
             .error()
             .cls == ErrorClass::kNotFound);
-  CHECK(fixture.store->Push(fixture.Remote(RefKind::kTag, "v1"), Change(parent, {{"a", "2"}}), {},
-                            fixture.Soon())
+  CHECK(fixture.store
+            ->Push(fixture.Remote(RefKind::kTag, "v1"), Change(parent, {{"a", "2"}}), {},
+                   fixture.Soon())
             .error()
             .cls == ErrorClass::kInvalid);
   CHECK(fixture.FetchMain()->commit == parent);

@@ -74,8 +74,8 @@ TEST_CASE("Every other URL is refused with what to write instead") {
 }
 
 TEST_CASE("A password in a URL is refused and not repeated") {
-  for (const char* text : {"https://bob:hunter2@example.com/app.git", "https://hunter2@example.com/a",
-                           "http://bob:hunter2@127.0.0.1/a"}) {
+  for (const char* text : {"https://bob:hunter2@example.com/app.git",
+                           "https://hunter2@example.com/a", "http://bob:hunter2@127.0.0.1/a"}) {
     INFO(text);
     const auto url = CheckUrl(text);
     REQUIRE_FALSE(url);
@@ -120,9 +120,9 @@ TEST_CASE("Names of branches and tags follow git-check-ref-format") {
     CHECK(CheckRef({RefKind::kTag, good}));
   }
   for (const char* bad :
-       {"", "a..b", "a b", "a~b", "a^b", "a:b", "a?b", "a*", "a[b", "a\\b", "/a", "a/", "a//b",
-        ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "a@{b", "-a", "a\nb", "a\x7f",
-        "refs/heads/main"}) {
+       {"",         "a..b", "a b", "a~b",  "a^b",  "a:b",  "a?b",   "a*",
+        "a[b",      "a\\b", "/a",  "a/",   "a//b", ".a",   "a/.b",  "a.lock",
+        "a.lock/b", "a.",   "@",   "a@{b", "-a",   "a\nb", "a\x7f", "refs/heads/main"}) {
     INFO(bad);
     CHECK_FALSE(CheckRef({RefKind::kBranch, bad}));
     CHECK_FALSE(CheckRef({RefKind::kTag, bad}));

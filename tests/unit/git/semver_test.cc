@@ -22,9 +22,11 @@ TEST_CASE("A version has three numbers and may have a leading v, a pre-release a
 
 TEST_CASE("What is no complete version is none") {
   for (const char* text :
-       {"", "v", "1", "1.2", "1.2.3.4", "01.2.3", "1.02.3", "1.2.3-", "1.2.3-01", "1.2.3-a..b",
-        "1.2.3+", "1.2.3-rc.", "1.2.3-r_c", "a.b.c", "-1.2.3", "1.2.x", " 1.2.3", "1.2.3 ",
-        "release-1.2.3", "99999999999999999999.0.0", "vv1.2.3", "1.2.3\n"}) {
+       {"",        "v",         "1",         "1.2",           "1.2.3.4",
+        "01.2.3",  "1.02.3",    "1.2.3-",    "1.2.3-01",      "1.2.3-a..b",
+        "1.2.3+",  "1.2.3-rc.", "1.2.3-r_c", "a.b.c",         "-1.2.3",
+        "1.2.x",   " 1.2.3",    "1.2.3 ",    "release-1.2.3", "99999999999999999999.0.0",
+        "vv1.2.3", "1.2.3\n"}) {
     INFO(text);
     CHECK_FALSE(ParseVersion(text));
   }
@@ -34,10 +36,20 @@ TEST_CASE("What is no complete version is none") {
 }
 
 TEST_CASE("Versions are ordered as section 11 of the specification says") {
-  const std::vector<std::string> ascending = {
-      "0.0.1",      "0.1.0",       "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta",
-      "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
-      "1.0.0-beta.99999999999999999999999", "1.0.0-rc.1", "1.0.0", "1.0.10", "1.2.0", "2.0.0"};
+  const std::vector<std::string> ascending = {"0.0.1",
+                                              "0.1.0",
+                                              "1.0.0-alpha",
+                                              "1.0.0-alpha.1",
+                                              "1.0.0-alpha.beta",
+                                              "1.0.0-beta",
+                                              "1.0.0-beta.2",
+                                              "1.0.0-beta.11",
+                                              "1.0.0-beta.99999999999999999999999",
+                                              "1.0.0-rc.1",
+                                              "1.0.0",
+                                              "1.0.10",
+                                              "1.2.0",
+                                              "2.0.0"};
   for (size_t i = 0; i < ascending.size(); ++i) {
     for (size_t j = 0; j < ascending.size(); ++j) {
       INFO(ascending[i] << " and " << ascending[j]);
@@ -126,9 +138,9 @@ TEST_CASE("A range accepts what it says") {
 }
 
 TEST_CASE("What is no range is refused with the part that is wrong") {
-  for (const char* text : {"", " ", "||", "1 ||", "|| 1", "abc", ">", "^", "1.2.3.4", "1..2", "1.",
-                           "1,", ",1", "1,,2", ">>1", "=!1", "1.2.3-", "1 -", "1 - ", "01", "1|2",
-                           "1.2.3 -2.0.0", "~ ~1"}) {
+  for (const char* text : {"",        " ",    "||",   "1 ||", "|| 1", "abc",          ">",   "^",
+                           "1.2.3.4", "1..2", "1.",   "1,",   ",1",   "1,,2",         ">>1", "=!1",
+                           "1.2.3-",  "1 -",  "1 - ", "01",   "1|2",  "1.2.3 -2.0.0", "~ ~1"}) {
     INFO('"' << text << '"');
     CHECK_FALSE(VersionRange::Parse(text));
   }

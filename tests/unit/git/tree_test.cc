@@ -125,9 +125,9 @@ TEST_CASE("A tree with names that lead elsewhere is refused where it is listed")
 
 TEST_CASE("A file beyond the limit is an error that names it, and costs no memory") {
   Fixture fixture;
-  const std::string commit = fixture.repository.Commit(
-      {{"huge", std::string(limits::kSourceFileBytes + 1, 'x')},
-       {"large", std::string(limits::kSourceFileBytes, 'x')}});
+  const std::string commit =
+      fixture.repository.Commit({{"huge", std::string(limits::kSourceFileBytes + 1, 'x')},
+                                 {"large", std::string(limits::kSourceFileBytes, 'x')}});
   const auto tree = FetchTree(fixture, commit);
   CHECK(tree->Read("large")->size() == limits::kSourceFileBytes);
   const auto huge = tree->Read("huge");

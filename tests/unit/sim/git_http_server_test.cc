@@ -43,14 +43,11 @@ class Bench {
     command.argv = std::move(arguments);
     command.argv.insert(command.argv.begin(), "/usr/bin/git");
     command.directory = directory;
-    command.environment = {{"PATH", "/usr/bin:/bin"},
-                           {"HOME", "/nonexistent"},
-                           {"GIT_CONFIG_NOSYSTEM", "1"},
-                           {"GIT_TERMINAL_PROMPT", "0"},
-                           {"GIT_AUTHOR_NAME", "Ada"},
-                           {"GIT_AUTHOR_EMAIL", "ada@example.com"},
-                           {"GIT_COMMITTER_NAME", "Ada"},
-                           {"GIT_COMMITTER_EMAIL", "ada@example.com"}};
+    command.environment = {
+        {"PATH", "/usr/bin:/bin"},     {"HOME", "/nonexistent"},
+        {"GIT_CONFIG_NOSYSTEM", "1"},  {"GIT_TERMINAL_PROMPT", "0"},
+        {"GIT_AUTHOR_NAME", "Ada"},    {"GIT_AUTHOR_EMAIL", "ada@example.com"},
+        {"GIT_COMMITTER_NAME", "Ada"}, {"GIT_COMMITTER_EMAIL", "ada@example.com"}};
     command.deadline = runtime.Now() + 60s;
     Result<ProcessExit> exit = processes_->Run(command, std::stop_token());
     REQUIRE(exit);
@@ -155,5 +152,6 @@ TEST_CASE("Only repositories below the root are served, and only by the smart pr
   }
   CHECK(bench.Status("/team/app.git/info/refs") == 403);  // the dumb protocol
   CHECK(bench.Status("/team/app.git/git-upload-pack") == 405);
-  CHECK(bench.Status("/team/app.git/info/refs?service=git-upload-pack", http::Method::kPost) == 405);
+  CHECK(bench.Status("/team/app.git/info/refs?service=git-upload-pack", http::Method::kPost) ==
+        405);
 }
