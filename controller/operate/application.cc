@@ -141,6 +141,14 @@ void ApplicationLoop::Run(std::stop_token stop) {
     if (const auto* prepared = std::get_if<deliver::Prepared>(&event)) Renew(*prepared, stop);
     deliver::Commands commands;
     deliver::Step(state_, event, Now(), View(), commands);
+    if (log_.Enabled(LogLevel::kDebug)) {
+      std::string answer;
+      for (const deliver::Command& command : commands) {
+        answer += answer.empty() ? "" : " ";
+        answer += deliver::NameOf(command);
+      }
+      log_.Debug(deliver::NameOf(event), {{"commands", answer}});
+    }
     {
       MutexLock lock(mutex_);
       snapshot_ = std::make_shared<const deliver::AppState>(state_);

@@ -159,70 +159,80 @@ void Observer::OnKindSynced(const kube::ApiResource&) {
   for (const std::string& parent_id : parents) Evaluate(parent_id);
 }
 
-void Observer::Evaluate(const std::string& parent_id) {
-  std::string application;
-  deliver::Fence fence = 0;
-  std::optional<deliver::ObjectHealth> health;
-  std::vector<kube::ObjectId> suspects;
-  {
-    MutexLock lock(mutex_);
-    auto it = expected_.find(parent_id);
-    if (it == expected_.end() || it->second.paused) return;
-    Expected& expected = it->second;
-    for (const kube::ApiResource& kind : expected.expectation.kinds) {
-      auto watch = watches_.find(kind.gvr);
-      if (watch == watches_.end() || !watch->second->synced()) return;  // absence proves nothing yet
-    }
-    application = expected.expectation.application;
-    fence = expected.expectation.fence;
+// How bad a health is, to find the worst.
+static int Severity(deliver::Health health) {
+  switch (health) {
+    case deliver::Health::kHealthy: return 0;
+    case deliver::Health::kUnknown: return 1;
+    case deliver::Health::kInProgress: return 2;
+    case deliver::Health::kFailed: return 3;
+  }
+  return 1;
+}
 
-    deliver::ObjectHealth worst{deliver::Health::kHealthy, {}};
-    auto severity = [](deliver::Health value) {
-      switch (value) {
-        case deliver::Health::kHealthy: return 0;
-        case deliver::Health::kUnknown: return 1;
-        case deliver::Health::kInProgress: return 2;
-        case deliver::Health::kFailed: return 3;
-      }
-      return 1;
-    };
-    auto suspect = [&](const kube::ObjectId& id) {
-      if (expected.told.insert(id).second) suspects.push_back(id);
-    };
-    for (const auto& [id, entry] : expected.inventory) {
-      auto seen = expected.seen.find(id);
-      if (seen == expected.seen.end()) {
-        suspect(id);
-        if (severity(worst.health) < severity(deliver::Health::kInProgress)) {
-          worst = {deliver::Health::kInProgress, id.ToString() + " does not exist"};
-        }
-        continue;
-      }
-      const Seen& object = seen->second;
-      const bool same_version = object.generation != 0
-                                    ? object.generation == entry.generation
-                                    : object.resource_version == entry.resource_version;
-      if (object.uid != entry.uid || !same_version) {
-        suspect(id);
-      } else {
-        expected.told.erase(id);
-      }
-      if (severity(object.health.health) > severity(worst.health)) {
-        worst = {object.health.health, id.ToString() + ": " + object.health.message};
-      }
+void Observer::Evaluate(const std::string& parent_id) {
+  std::optional<Finding> finding;
+  {
+    // Health is told in the order in which it was found: several tasks may be here at once.
+    MutexLock telling(telling_);
+    {
+      MutexLock lock(mutex_);
+      auto it = expected_.find(parent_id);
+      if (it == expected_.end() || it->second.paused || !AllSynced(it->second)) return;
+      finding = Judge(it->second);
     }
-    for (const auto& [id, object] : expected.seen) {
-      if (!expected.inventory.count(id) && object.fence != 0 && object.fence < fence && !object.deleting) {
-        suspect(id);
-      }
+    if (finding->health) listener_.on_health(finding->application, finding->fence, *finding->health);
+  }
+  if (!finding->suspects.empty()) {
+    listener_.on_suspect(finding->application, finding->fence, finding->suspects);
+  }
+}
+
+// Absence proves nothing before every kind was listed.
+bool Observer::AllSynced(const Expected& expected) const {
+  return std::all_of(expected.expectation.kinds.begin(), expected.expectation.kinds.end(),
+                     [&](const kube::ApiResource& kind) {
+                       auto watch = watches_.find(kind.gvr);
+                       return watch != watches_.end() && watch->second->synced();
+                     });
+}
+
+Observer::Finding Observer::Judge(Expected& expected) const {
+  Finding finding;
+  finding.application = expected.expectation.application;
+  finding.fence = expected.expectation.fence;
+  deliver::ObjectHealth worst{deliver::Health::kHealthy, {}};
+  auto consider = [&](deliver::Health health, std::string message) {
+    if (Severity(health) > Severity(worst.health)) worst = {health, std::move(message)};
+  };
+  auto suspect = [&](const kube::ObjectId& id) {
+    if (expected.told.insert(id).second) finding.suspects.push_back(id);
+  };
+  for (const auto& [id, entry] : expected.inventory) {
+    auto found = expected.seen.find(id);
+    if (found == expected.seen.end()) {
+      suspect(id);
+      consider(deliver::Health::kInProgress, id.ToString() + " does not exist");
+      continue;
     }
-    if (expected.health != worst) {
-      expected.health = worst;
-      health = worst;
+    const Seen& seen = found->second;
+    const bool as_recorded =
+        seen.uid == entry.uid && (seen.generation != 0 ? seen.generation == entry.generation
+                                                       : seen.resource_version == entry.resource_version);
+    if (as_recorded) {
+      expected.told.erase(id);
+    } else {
+      suspect(id);
+    }
+    if (seen.uid == entry.uid && seen.generation < entry.generation) {
+      // What the watch has told so far is older than what was written: it says nothing yet.
+      consider(deliver::Health::kInProgress, id.ToString() + " was not observed yet");
+    } else {
+      consider(seen.health.health, id.ToString() + ": " + seen.health.message);
     }
   }
-  if (health) listener_.on_health(application, fence, *health);
-  if (!suspects.empty()) listener_.on_suspect(application, fence, suspects);
+  if (expected.health != worst) finding.health = expected.health = worst;
+  return finding;
 }
 
 }  // namespace flotilla::operate

@@ -26,8 +26,7 @@ class Observer {
     std::function<void(const std::string& application, deliver::Fence fence,
                        const deliver::ObjectHealth& health)>
         on_health;
-    // These objects are gone, or changed since they were written; or they carry the label and are not
-    // in the record, with a fence that is not the newest.
+    // These objects are gone, or changed since they were written.
     std::function<void(const std::string& application, deliver::Fence fence,
                        const std::vector<kube::ObjectId>& suspects)>
         on_suspect;
@@ -75,11 +74,20 @@ class Observer {
   void OnObject(const kube::ApiResource& kind, const value::Value& object, bool whole);
   void OnGone(const kube::ApiResource& kind, const kube::ObjectKey& key);
   void OnKindSynced(const kube::ApiResource& kind);
+  struct Finding {
+    std::string application;
+    deliver::Fence fence = 0;
+    std::optional<deliver::ObjectHealth> health;  // where it is another than was told last
+    std::vector<kube::ObjectId> suspects;
+  };
   void Evaluate(const std::string& parent_id);
+  bool AllSynced(const Expected& expected) const;  // with mutex_ held
+  Finding Judge(Expected& expected) const;         // with mutex_ held
 
   const std::shared_ptr<Member> member_;
   kube::WatchPool& pool_;
   const Listener listener_;
+  Mutex telling_;  // taken before mutex_
   Mutex mutex_;
   std::map<std::string, Expected> expected_;  // by parent id; guarded by mutex_
   std::map<std::string, std::string> parents_;  // application → parent id; guarded by mutex_

@@ -86,6 +86,11 @@ uint64_t Seeds() {
   return count ? std::strtoull(count, nullptr, 10) : 20;
 }
 
+uint64_t FirstSeed() {
+  const char* first = std::getenv("FLOTILLA_SEED");
+  return first ? std::strtoull(first, nullptr, 10) : 1;
+}
+
 TEST_CASE("a commit reaches every cluster, stage by stage") {
   World world({.seed = 1, .log = LogIfAsked()});
   world.Commit(AppWithImage("web:good-1"));
@@ -99,7 +104,7 @@ TEST_CASE("a commit reaches every cluster, stage by stage") {
 }
 
 TEST_CASE("a release that breaks its SLO in the canary is rolled back, and no later stage sees it") {
-  for (uint64_t seed = 1; seed <= Seeds(); ++seed) {
+  for (uint64_t seed = FirstSeed(); seed < FirstSeed() + Seeds(); ++seed) {
     World world({.seed = seed, .log = LogIfAsked()});
     world.Commit(AppWithImage("web:good-1"));
     world.Create(kSetUp);
