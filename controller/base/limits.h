@@ -61,4 +61,10 @@ inline constexpr size_t kInventoryBytes = 32u << 20;      // decompressed
 inline constexpr size_t kCredentialFileBytes = 1u << 20;  // a token, certificate or kubeconfig
 inline constexpr size_t kExecOutputBytes = 1u << 20;      // of a credential plugin
 
+// operate/: snapshots of releases
+inline constexpr size_t kSnapshotChunkBytes = 512u << 10;     // one Secret of the hub
+inline constexpr size_t kSnapshotBudgetBytes = 256u << 20;    // all of them
+inline constexpr size_t kSnapshotVariantBytes = 256u << 20;   // one variant, decompressed
+inline constexpr size_t kSnapshotMemoryBytes = 32u << 20;     // kept at hand, as JSON
+
 }  // namespace flotilla::limits

@@ -1,0 +1,62 @@
+#include "surface/demo/repository.h"
+
+#include "base/disk.h"
+
+namespace flotilla::surface::demo {
+
+Result<std::unique_ptr<Repository>> Repository::Make(Runtime& runtime, const std::string& root,
+                                                     const std::string& name, const std::string& url,
+                                                     const std::string& clone, std::stop_token stop) {
+  std::unique_ptr<Repository> made(new Repository(runtime, clone));
+  auto bare = made->Git({"init", "--quiet", "--bare", "--initial-branch=main", name}, root, stop);
+  if (!bare) return Pass(bare);
+  auto cloned = made->Git({"clone", "--quiet", url, clone}, root, stop);
+  if (!cloned) return Pass(cloned);
+  return made;
+}
+
+Result<std::string> Repository::Commit(const std::string& path, const std::string& content,
+                                       const std::string& message, std::stop_token stop) {
+  auto disk = OpenFileDisk(clone_);
+  if (!disk) return Pass(disk);
+  if (const size_t slash = path.rfind('/'); slash != path.npos) {
+    if (Status made = (*disk)->MakeDirectories(path.substr(0, slash)); !made) return Pass(made);
+  }
+  if (Status written = (*disk)->WriteDurable(path, content); !written) return Pass(written);
+  for (std::vector<std::string> arguments :
+       {std::vector<std::string>{"add", "--all"},
+        std::vector<std::string>{"commit", "--quiet", "--message", message},
+        std::vector<std::string>{"push", "--quiet", "origin", "HEAD:refs/heads/main"}}) {
+    auto done = Git(std::move(arguments), clone_, stop);
+    if (!done) return Pass(done);
+  }
+  return Git({"rev-parse", "HEAD"}, clone_, stop);
+}
+
+Result<std::string> Repository::Git(std::vector<std::string> arguments, const std::string& directory,
+                                    std::stop_token stop) {
+  const std::string verb = arguments.front();
+  Command command;
+  command.argv = std::move(arguments);
+  command.argv.insert(command.argv.begin(), "git");
+  command.directory = directory;
+  command.deadline = runtime_.Now() + 30s;
+  // Nothing of the user's own configuration: no hooks, signatures or proxies.
+  command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                         {"HOME", "/nonexistent"},
+                         {"GIT_CONFIG_NOSYSTEM", "1"},
+                         {"GIT_TERMINAL_PROMPT", "0"},
+                         {"GIT_AUTHOR_NAME", "Ada"},
+                         {"GIT_AUTHOR_EMAIL", "ada@example.com"},
+                         {"GIT_COMMITTER_NAME", "Ada"},
+                         {"GIT_COMMITTER_EMAIL", "ada@example.com"}};
+  auto exit = processes_->Run(command, std::move(stop));
+  if (!exit) return Fail(exit, "git {}", verb);
+  if (exit->status != 0) {
+    return Fail(ErrorClass::kInvalid, "git {} ends with {}: {}", verb, exit->status, exit->error);
+  }
+  while (!exit->output.empty() && exit->output.back() == '\n') exit->output.pop_back();
+  return std::move(exit->output);
+}
+
+}  // namespace flotilla::surface::demo
