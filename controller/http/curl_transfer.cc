@@ -135,8 +135,7 @@ Status CurlTransfer::Prepare(void* easy, bool http2) {
 
   if (is_stream()) {
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-    set(CURLOPT_FRESH_CONNECT, 1L);
-    set(CURLOPT_FORBID_REUSE, 1L);
+    set(CURLOPT_FORBID_REUSE, 1L);  // and so none to use again: each has its own
   } else if (http2 && url_.tls) {
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     set(CURLOPT_PIPEWAIT, 1L);  // rather wait for the first handshake than make a hundred
