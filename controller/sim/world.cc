@@ -205,6 +205,11 @@ bool World::Leading(const std::string& name) const {
   return it != processes_.end() && it->second->controller->Leading();
 }
 
+bool World::Running(const std::string& name) const {
+  auto it = processes_.find(name);
+  return it != processes_.end() && !it->second->task->Done();
+}
+
 Status World::RunUntil(const std::function<bool()>& done, Duration limit) {
   return runtime_.RunUntil(done, runtime_.Now() + limit);
 }

@@ -64,6 +64,8 @@ class World {
   void StartController(const std::string& name = "controller-0");
   void CrashController(const std::string& name = "controller-0");
   bool Leading(const std::string& name = "controller-0") const;
+  // False before StartController, after a crash, and once it has ended by itself (leadership lost).
+  bool Running(const std::string& name = "controller-0") const;
 
   // Runs until `done`; fails loudly (returns the reason) when that takes more than `limit` of
   // virtual time.
