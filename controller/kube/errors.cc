@@ -41,6 +41,9 @@ using W = When;
 // (apimachinery api/errors, apiserver admission, registry and storage); tests/unit/kube has answers
 // as servers sent them.
 constexpr Rule kRules[] = {
+    // From before a restore of etcd: the version will not exist for long.
+    {0, nullptr, "ResourceVersionTooLarge", nullptr, W::kAny, R::kExpired, C::kConflict, kYes},
+
     // Policies may choose their own code (webhooks any, ValidatingAdmissionPolicies four).
     {0, nullptr, nullptr, "ValidatingAdmissionPolicy '", W::kAny, R::kPolicyDenied, C::kDenied,
      kYes},
@@ -91,6 +94,8 @@ constexpr Rule kRules[] = {
     {409, nullptr, "FieldManagerConflict", nullptr, W::kAny, R::kApplyConflict, C::kConflict, kYes},
     {409, nullptr, nullptr, "Precondition failed: UID", W::kAny, R::kPreconditionFailed,
      C::kConflict, kYes},
+    {409, nullptr, nullptr, "the UID in the precondition ", W::kAny, R::kPreconditionFailed,
+     C::kConflict, kYes},
     {409, nullptr, nullptr, "uid mismatch: ", W::kAny, R::kPreconditionFailed, C::kConflict, kYes},
     // Two creates raced for the quota's counters; ours may be fine.
     {409, nullptr, nullptr, "resourcequotas \"", W::kCreateOrApply, R::kConflict, C::kUnavailable,
@@ -103,6 +108,9 @@ constexpr Rule kRules[] = {
     {415, nullptr, nullptr, nullptr, W::kAny, R::kNotSupported, C::kInvalid, kYes},
 
     // 422
+    // How an apply with the uid of an object that was replaced is refused.
+    {422, nullptr, nullptr, "metadata.uid: Invalid value: ", W::kAny, R::kPreconditionFailed,
+     C::kConflict, kYes},
     {422, nullptr, nullptr, "is immutable", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "may not be changed", W::kAny, R::kImmutable, C::kInvalid, kYes},
     {422, nullptr, nullptr, "may not change ", W::kAny, R::kImmutable, C::kInvalid, kYes},
@@ -131,6 +139,10 @@ constexpr Rule kRules[] = {
      kYes},
     {500, nullptr, nullptr, "failed to create typed patch object", W::kApply, R::kInvalid,
      C::kInvalid, kYes},
+    {500, nullptr, nullptr, "failed to convert new object", W::kApply, R::kInvalid, C::kInvalid,
+     kYes},
+    {500, nullptr, nullptr, "resourceVersion: Invalid value: ", W::kAny, R::kInvalid, C::kInvalid,
+     kYes},
     {500, nullptr, nullptr, "etcdserver: ", W::kAny, R::kServerError, C::kUnavailable, kMaybe},
     {500, nullptr, nullptr, "context deadline exceeded", W::kAny, R::kTimeout, C::kTimeout, kMaybe},
     {500, "-", nullptr, nullptr, W::kRepeatedApply, R::kInvalid, C::kInvalid, kYes},
@@ -395,7 +407,9 @@ Error Classify(const AnswerContext& context, int code, const http::Headers& head
                std::string_view body) {
   if (body.size() <= limits::kStatusBytes) {
     const Result<value::Value> parsed = value::ParseJson(body);
-    if (parsed && (*parsed)["kind"].String() == "Status") {
+    // Some of the server's own answers lack kind and apiVersion.
+    if (parsed &&
+        ((*parsed)["kind"].String() == "Status" || (*parsed)["status"].String() == "Failure")) {
       return Judge(context, headers, *parsed, Read(code, *parsed));
     }
   }

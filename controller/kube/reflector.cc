@@ -61,6 +61,7 @@ Action Reflector::Step(Input input, TimePoint now, uint64_t random, Outputs& out
   if (std::holds_alternative<WatchOpened>(input)) {
     mode_ = initial_events_ ? Mode::kInitialEvents : Mode::kWatching;
     watching_since_ = now;
+    heard_ = false;
     return GoOn();
   }
   if (auto* refused = std::get_if<WatchRefused>(&input)) return On(*refused, random);
@@ -101,6 +102,7 @@ Action Reflector::On(WatchRefused& input, uint64_t random) {
 
 Action Reflector::On(WatchSaid& input, TimePoint now, uint64_t random, Outputs& outputs) {
   WatchEvent& event = input.event;
+  heard_ = true;
   if (now - watching_since_ >= options_.healthy_after) failures_ = 0;
   std::string version(ResourceVersionOf(event.object));
   switch (event.type) {
@@ -144,6 +146,9 @@ Action Reflector::On(WatchEnded& input, TimePoint now, uint64_t random) {
   }
   const Duration lived = now - watching_since_;
   if (lived >= options_.healthy_after) failures_ = 0;
+  // Servers send a bookmark every minute. One that was silent for longer may not have reached our
+  // version yet, after a restore of its storage, and would be silent for ever.
+  if (lived >= options_.silent_after && !heard_) return Relist(random);
   if (lived >= kUsefulWatch && failures_ == 0) return Watch(random);
   return Wait(input.end ? std::nullopt : input.end.error().retry_after, random);
 }

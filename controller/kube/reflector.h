@@ -29,6 +29,7 @@ struct ReflectorOptions {
   bool watch_list = true;  // try sendInitialEvents first
   BackOff back_off{.base = 800ms, .cap = 30s};
   Duration healthy_after = 120s;  // a watch that lived that long resets the back-off
+  Duration silent_after = 180s;   // one that heard nothing for that long lists again at its end
 };
 
 // One line of a watch.
@@ -141,6 +142,7 @@ class Reflector {
   Mode mode_ = Mode::kIdle;
   bool synced_ = false;
   bool initial_events_ = false;   // the watch that is being opened begins with the list
+  bool heard_ = false;            // anything in the watch that is open
   bool continuing_ = false;       // the page that is being read is not the first
   std::string resource_version_;  // to watch from; "" means list first
   int failures_ = 0;

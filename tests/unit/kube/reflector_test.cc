@@ -193,7 +193,7 @@ TEST_CASE("an expired version is listed again at once, and only the difference i
     if (as_event) {
       CHECK(machine.Feed(ErrorEvent(410)) == "| list ");
     } else {
-      CHECK(machine.Feed(WatchEnded{}, 300s) == "| watch 100");
+      CHECK(machine.Feed(WatchEnded{}, 100s) == "| watch 100");
       CHECK(machine.Feed(WatchRefused{Answered(410)}) == "| list ");
     }
     CHECK_FALSE(machine.reflector.synced());
@@ -278,7 +278,7 @@ TEST_CASE("the back-off doubles from 800 ms to 30 s, and starts anew after two h
 TEST_CASE("Retry-After is honoured") {
   Machine machine(kListFirst);
   machine.Synced();
-  machine.Feed(WatchEnded{}, 300s);
+  machine.Feed(WatchEnded{}, 100s);
   machine.Feed(
       WatchRefused{Classify({.verb = Verb::kWatch}, 429, {{"Retry-After", "17"}}, "busy")});
   CHECK(machine.delay >= 17s);
@@ -287,7 +287,7 @@ TEST_CASE("Retry-After is honoured") {
 TEST_CASE("a version that the server does not understand is given up") {
   Machine machine(kListFirst);
   machine.Synced();
-  machine.Feed(WatchEnded{}, 300s);
+  machine.Feed(WatchEnded{}, 100s);
   CHECK(machine.Feed(WatchRefused{Answered(400)}) == "| wait");
   CHECK(machine.Feed(TimerFired()) == "| list ");
 }
@@ -310,6 +310,16 @@ TEST_CASE("watches end at different times") {
     timeouts.push_back(std::get<WatchFrom>(action).timeout);
   }
   CHECK(timeouts == std::vector<Duration>{300s, 423s, 599s, 300s});
+}
+
+TEST_CASE("a watch that never said anything, no bookmark either, is not trusted: it lists again") {
+  Machine machine(kListFirst);
+  machine.Synced();
+  CHECK(machine.Feed(WatchEnded{}, 300s) == "| list ");
+  machine.Feed(Page({Object("a", "1"), Object("b", "2")}, "", "20"));  // restored: older versions
+  machine.Feed(WatchOpened());
+  machine.Feed(Bookmark("21"), 60s);
+  CHECK(machine.Feed(WatchEnded{}, 240s) == "| watch 21");
 }
 
 TEST_CASE("a late timer changes nothing") {
