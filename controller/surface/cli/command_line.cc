@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "surface/controller_command.h"
+#include "surface/demo/demo.h"
 
 namespace flotilla::surface {
 namespace {
@@ -49,6 +50,16 @@ void AddController(CLI::App& root, ControllerFlags& flags) {
   app.add_flag("--debug", flags.debug, "Log in detail");
 }
 
+CLI::App& AddDemo(CLI::App& root, DemoFlags& flags) {
+  CLI::App& app = *root.add_subcommand(
+      "demo", "Run a whole fleet in this process: a rollout, a breach, a rollback");
+  app.add_flag("--once", flags.once, "End after the table, instead of leaving the fleet running");
+  app.add_option("--directory", flags.directory,
+                 "Empty or absent directory for kubeconfigs, repository and log; a temporary one "
+                 "where it is not given");
+  return app;
+}
+
 }  // namespace
 
 int RunCommandLine(const Platform& platform, int argc, const char* const* argv) {
@@ -56,11 +67,14 @@ int RunCommandLine(const Platform& platform, int argc, const char* const* argv) 
   root.require_subcommand(1);
   ControllerFlags controller;
   AddController(root, controller);
+  DemoFlags demo;
+  const CLI::App& demo_verb = AddDemo(root, demo);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return root.exit(error) == 0 ? 0 : 1;
   }
+  if (demo_verb.parsed()) return RunDemo(platform, demo);
   return RunController(platform, controller);
 }
 

@@ -7,18 +7,20 @@
 
 #include <string>
 
+#include "surface/platform.h"
+
 namespace flotilla::surface {
 
-struct DemoOptions {
-  // Ends after the table. Otherwise the fleet runs until SIGINT or SIGTERM.
+struct DemoFlags {
+  // Ends after the table. Otherwise the fleet runs until it is stopped.
   bool once = false;
   // For kubeconfigs, the repository and the log; must be empty or absent. "": a temporary one.
   // It is left as it was found.
   std::string directory;
 };
 
-// Blocks; prints to standard output. The exit status: 0, or 1 where the fleet cannot be started or
+// Blocks; prints to standard output. The exit code: 0, or 1 where the fleet cannot be started, or
 // the rollout or the rollback takes more than 60 s.
-int RunDemo(const DemoOptions& options);
+int RunDemo(const Platform& platform, const DemoFlags& flags);
 
 }  // namespace flotilla::surface

@@ -4,19 +4,20 @@
 
 namespace flotilla::surface::demo {
 
-Result<std::unique_ptr<Repository>> Repository::Make(Runtime& runtime, const std::string& root,
+Result<std::unique_ptr<Repository>> Repository::Make(const Platform& platform,
+                                                     const std::string& root,
                                                      const std::string& name, const std::string& url,
-                                                     const std::string& clone, std::stop_token stop) {
-  std::unique_ptr<Repository> made(new Repository(runtime, clone));
-  auto bare = made->Git({"init", "--quiet", "--bare", "--initial-branch=main", name}, root, stop);
+                                                     const std::string& clone) {
+  std::unique_ptr<Repository> made(new Repository(platform, clone));
+  auto bare = made->Git({"init", "--quiet", "--bare", "--initial-branch=main", name}, root);
   if (!bare) return Pass(bare);
-  auto cloned = made->Git({"clone", "--quiet", url, clone}, root, stop);
+  auto cloned = made->Git({"clone", "--quiet", url, clone}, root);
   if (!cloned) return Pass(cloned);
   return made;
 }
 
 Result<std::string> Repository::Commit(const std::string& path, const std::string& content,
-                                       const std::string& message, std::stop_token stop) {
+                                       const std::string& message) {
   auto disk = OpenFileDisk(clone_);
   if (!disk) return Pass(disk);
   if (const size_t slash = path.rfind('/'); slash != path.npos) {
@@ -27,20 +28,19 @@ Result<std::string> Repository::Commit(const std::string& path, const std::strin
        {std::vector<std::string>{"add", "--all"},
         std::vector<std::string>{"commit", "--quiet", "--message", message},
         std::vector<std::string>{"push", "--quiet", "origin", "HEAD:refs/heads/main"}}) {
-    auto done = Git(std::move(arguments), clone_, stop);
+    auto done = Git(std::move(arguments), clone_);
     if (!done) return Pass(done);
   }
-  return Git({"rev-parse", "HEAD"}, clone_, stop);
+  return Git({"rev-parse", "HEAD"}, clone_);
 }
 
-Result<std::string> Repository::Git(std::vector<std::string> arguments, const std::string& directory,
-                                    std::stop_token stop) {
+Result<std::string> Repository::Git(std::vector<std::string> arguments, const std::string& directory) {
   const std::string verb = arguments.front();
   Command command;
   command.argv = std::move(arguments);
   command.argv.insert(command.argv.begin(), "git");
   command.directory = directory;
-  command.deadline = runtime_.Now() + 30s;
+  command.deadline = platform_.runtime.Now() + 30s;
   // Nothing of the user's own configuration: no hooks, signatures or proxies.
   command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                          {"HOME", "/nonexistent"},
@@ -50,7 +50,7 @@ Result<std::string> Repository::Git(std::vector<std::string> arguments, const st
                          {"GIT_AUTHOR_EMAIL", "ada@example.com"},
                          {"GIT_COMMITTER_NAME", "Ada"},
                          {"GIT_COMMITTER_EMAIL", "ada@example.com"}};
-  auto exit = processes_->Run(command, std::move(stop));
+  auto exit = platform_.processes.Run(command, platform_.stop);
   if (!exit) return Fail(exit, "git {}", verb);
   if (exit->status != 0) {
     return Fail(ErrorClass::kInvalid, "git {} ends with {}: {}", verb, exit->status, exit->error);

@@ -3,36 +3,33 @@
 #pragma once
 
 #include <memory>
-#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/process.h"
 #include "base/result.h"
-#include "base/runtime.h"
+#include "surface/platform.h"
 
 namespace flotilla::surface::demo {
 
 class Repository {
  public:
   // Makes the bare repository `root`/`name` and a clone of `url`, where it is served, in `clone`.
-  static Result<std::unique_ptr<Repository>> Make(Runtime& runtime, const std::string& root,
+  // `platform` outlives the Repository.
+  static Result<std::unique_ptr<Repository>> Make(const Platform& platform, const std::string& root,
                                                   const std::string& name, const std::string& url,
-                                                  const std::string& clone, std::stop_token stop);
+                                                  const std::string& clone);
 
   // Writes that file, commits and pushes. The commit's id.
   Result<std::string> Commit(const std::string& path, const std::string& content,
-                             const std::string& message, std::stop_token stop);
+                             const std::string& message);
 
  private:
-  Repository(Runtime& runtime, std::string clone)
-      : runtime_(runtime), processes_(NewProcessRunner(runtime)), clone_(std::move(clone)) {}
-  Result<std::string> Git(std::vector<std::string> arguments, const std::string& directory,
-                          std::stop_token stop);
+  Repository(const Platform& platform, std::string clone)
+      : platform_(platform), clone_(std::move(clone)) {}
+  Result<std::string> Git(std::vector<std::string> arguments, const std::string& directory);
 
-  Runtime& runtime_;
-  const std::unique_ptr<ProcessRunner> processes_;
+  const Platform& platform_;
   const std::string clone_;
 };
 
