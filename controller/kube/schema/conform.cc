@@ -185,7 +185,8 @@ class Walk {
         continue;
       }
       // An empty slice that is written even when empty comes back from storage as null.
-      if (field->always && value.IsList() && value.size() == 0) {
+      if (field->always && field->type->shape == Shape::kList && value.IsList() &&
+          value.size() == 0) {
         changed = true;
         continue;
       }

@@ -64,7 +64,10 @@ Server::Server(ApiServerOptions given) : options(std::move(given)), ids(options.
   Bootstrap();
 }
 
-Server::~Server() = default;
+Server::~Server() {
+  // Open watches and the tables that they watch hold each other.
+  for (const auto& [name, table] : tables) table->watches.clear();
+}
 
 WriteContext ContextOf(const Request& request, std::vector<std::string>* warnings) {
   WriteContext context;

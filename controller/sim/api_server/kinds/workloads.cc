@@ -15,7 +15,7 @@ namespace {
 
 using Outcome = WorkloadRule::Outcome;
 
-constexpr WorkloadRule kDefaultRule{};
+const WorkloadRule kDefaultRule;
 
 struct Workload {
   Server& server;
