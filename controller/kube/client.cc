@@ -306,7 +306,10 @@ class Client::State : public std::enable_shared_from_this<Client::State> {
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(request.timeout).count();
       http::AppendQuery(http.url, "timeout", fmt::format("{}ms", std::max<int64_t>(left, 1)));
-      if (request.dry_run) http::AppendQuery(http.url, "dryRun", "All");
+      // Of a delete with a body the server reads its options there and nowhere else.
+      if (request.dry_run && (request.verb != Verb::kDelete || request.body.empty())) {
+        http::AppendQuery(http.url, "dryRun", "All");
+      }
       if (request.verb != Verb::kDelete) {
         http::AppendQuery(http.url, "fieldManager",
                           request.field_manager.empty() ? kFieldManager : request.field_manager);
@@ -324,6 +327,9 @@ class Client::State : public std::enable_shared_from_this<Client::State> {
         request.impersonation ? *request.impersonation : access_.impersonation;
     for (auto& header : ToHeaders(who)) http.headers.push_back(std::move(header));
     http.body = request.body;
+    if (request.dry_run && request.verb == Verb::kDelete && !http.body.empty()) {
+      http.body.insert(1, R"("dryRun":["All"],)");
+    }
     http.deadline = deadline;
     return http;
   }

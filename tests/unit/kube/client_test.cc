@@ -115,6 +115,14 @@ TEST_CASE("a delete carries its preconditions and no field manager") {
   CHECK_FALSE((*value::ParseJson(world.requests.at(1).body))["preconditions"]);
 }
 
+TEST_CASE("a delete is dry by its body: with one, servers ignore the query") {
+  ClientWorld world;
+  REQUIRE(world.client.Do(DeleteRequest(kConfigMaps, {"web", "c"}, {.dry_run = true}), {}));
+  const value::Value body = *value::ParseJson(world.requests.at(0).body);
+  CHECK(body["dryRun"][size_t{0}].String() == "All");
+  CHECK(body["kind"].String() == "DeleteOptions");
+}
+
 TEST_CASE("what YAML reads otherwise than JSON is escaped in an apply") {
   const auto body = [](std::string json) {
     return ApplyRequest(kConfigMaps, {"web", "c"}, std::move(json)).body;
