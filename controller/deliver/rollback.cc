@@ -288,6 +288,13 @@ void AdvanceRollback(Context& ctx) {
     });
   }
   if (!under_way && changed) Conclude(ctx);
+  // A newer run that has written something is judged instead, at once: what the way back did can't be
+  // told any more.
+  if (state.run && state.run->fence > rollback.fence &&
+      std::any_of(state.run->clusters.begin(), state.run->clusters.end(),
+                  [](const ClusterRun& cluster) { return cluster.touched; })) {
+    rollback.verify_at = kForever;
+  }
   if (rollback.verify_at <= ctx.now.mono) Verify(ctx);
 }
 

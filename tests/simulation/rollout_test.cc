@@ -143,5 +143,32 @@ TEST_CASE("a release that breaks its SLO in the canary is rolled back, and no la
   }
 }
 
+// While the rollback itself is still being verified.
+TEST_CASE("a commit right after a rollback is judged at once, whether it is a fix or not") {
+  World world({.seed = 3, .log = LogIfAsked()});
+  auto within = [&](Duration limit, const std::string& phase, const std::string& revision) {
+    Status done = world.RunUntil(
+        [&] {
+          const value::Value rollout = world.NewestRollout("shop");
+          return rollout.At("status", "phase").String() == phase &&
+                 rollout.At("spec", "release", "revision").String().ends_with(revision);
+        },
+        limit);
+    INFO(revision << " " << phase << " " << (done ? std::string() : done.error().ToString()));
+    REQUIRE(done);
+  };
+  const std::string good = world.Commit(AppWithImage("web:good-1"));
+  world.Create(kSetUp);
+  world.StartController();
+  within(2min, "Succeeded", good);
+  within(1min, "RolledBack", world.Commit(AppWithImage("web:bad-2")));
+  world.RunFor(5s);
+  within(30s, "RolledBack", world.Commit(AppWithImage("web:bad-3")));
+  CHECK(ImageOn(world, "canary") == "web:good-1");
+  CHECK(ImageOn(world, "region-a") == "web:good-1");
+  world.RunFor(5s);
+  within(1min, "Succeeded", world.Commit(AppWithImage("web:good-4")));
+}
+
 }  // namespace
 }  // namespace flotilla::sim
