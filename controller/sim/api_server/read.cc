@@ -79,8 +79,8 @@ Answer<Selection> Server::ReadSelection(const Request& request, const ResourceTy
 }
 
 Answer<Reply> Server::Get(const Request& request, const ResourcePtr& resource) {
-  StoredPtr stored = resource->table->Find(
-      resource->namespaced ? request.info.namespace_name : "", request.info.name);
+  StoredPtr stored = resource->table->Find(resource->namespaced ? request.info.namespace_name : "",
+                                           request.info.name);
   if (!stored) return Refuse(NotFound(resource->resource(), request.info.name));
   std::string_view wanted = request.query.Get("resourceVersion");
   if (!wanted.empty()) {

@@ -59,6 +59,16 @@ std::optional<ApiError> CheckPreconditions(const Stored& live, const ResourceTyp
   return std::nullopt;
 }
 
+// Whose deletion is answered with the object (registries with ReturnDeletedObject).
+bool ReturnsDeleted(const ResourceType& resource) {
+  if (resource.group == "storage.k8s.io") return resource.plural != "csistoragecapacities";
+  for (std::string_view plural : {"services", "pods", "serviceaccounts", "persistentvolumeclaims",
+                                  "persistentvolumes", "podtemplates", "resourcequotas"}) {
+    if (resource.group.empty() && resource.plural == plural) return true;
+  }
+  return false;
+}
+
 Value DeletedStatus(const ResourceType& resource, const Stored& gone) {
   return Value::Map(
       {{"kind", "Status"},
@@ -273,6 +283,10 @@ Answer<Reply> Server::Delete(const Request& request, const ResourcePtr& resource
     reply.object = *std::move(left);
   } else {
     reply.body = DeletedStatus(*resource, *live);
+  }
+  if (!reply.object && ReturnsDeleted(*resource)) {
+    reply.resource = resource;
+    reply.object = live;
   }
   return reply;
 }

@@ -175,7 +175,7 @@ class ControlPlane final : public Target {
     Keep("kube-apiserver", {server, "--etcd-servers=" + etcd, "--bind-address=127.0.0.1",
                             "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
                             "--secure-port=" + port, "--cert-dir=" + d + "/certs",
-                            "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
+                            "--service-cluster-ip-range=10.0.0.0/16", "--authorization-mode=RBAC",
                             "--service-account-issuer=https://kubernetes.default.svc",
                             "--service-account-key-file=" + d + "/sa.pub",
                             "--service-account-signing-key-file=" + d + "/sa.key",
