@@ -59,6 +59,28 @@ Result<kube::Access> AccessByFile(const Platform& platform, const std::string& p
   return Access(platform, *config, path, context);
 }
 
+Result<kube::ClusterConfig> ReachByFile(const Platform& platform, const std::string& path,
+                                        const std::string& context) {
+  auto config = ReadConfig(platform, path);
+  if (!config) return Pass(config);
+  const std::string& wanted = context.empty() ? config->current_context : context;
+  for (const kube::ContextConfig& one : config->contexts) {
+    if (one.name != wanted) continue;
+    for (kube::ClusterConfig& cluster : config->clusters) {
+      if (cluster.name != one.cluster) continue;
+      if (!cluster.ca_file.empty() && cluster.ca_data.empty()) {
+        const auto directory = std::filesystem::path(AbsolutePath(platform, path)).parent_path();
+        auto pem = ReadUserFile(platform, (directory / cluster.ca_file).string());
+        if (!pem) return Pass(pem);
+        cluster.ca_data = std::move(*pem);
+      }
+      cluster.ca_file.clear();
+      return std::move(cluster);
+    }
+  }
+  return Fail(ErrorClass::kInvalid, "{} has no cluster for the context \"{}\"", path, wanted);
+}
+
 Result<kube::Access> AccessByKubeconfig(const Platform& platform, const HubFlags& flags) {
   auto with_namespace = [&](Result<kube::Access> access) {
     if (access && !flags.ns.empty()) access->default_namespace = flags.ns;

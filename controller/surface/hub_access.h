@@ -26,5 +26,8 @@ Result<kube::Access> AccessForController(const Platform& platform, const HubFlag
 // A file, with what of this machine it refers to. `path` as the user wrote it.
 Result<kube::Access> AccessByFile(const Platform& platform, const std::string& path,
                                   const std::string& context);
+// How that context reaches its cluster, with the authority's certificate itself instead of a file.
+Result<kube::ClusterConfig> ReachByFile(const Platform& platform, const std::string& path,
+                                        const std::string& context);
 
 }  // namespace flotilla::surface
