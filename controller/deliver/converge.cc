@@ -38,7 +38,13 @@ void OnHeldSeen(Context& ctx, const HeldSeen& held) {
   state.max_fence = std::max(state.max_fence, held.fence);
   const Wanted wanted = WantedOf(state, held.cluster);
   if (wanted.fence == 0) return;
-  if (held.complete && held.release_digest == wanted.release.release_digest) return;
+  if (held.complete && held.release_digest == wanted.release.release_digest) {
+    // It was away, or we were, when the others were pruned.
+    if (held.surplus && state.settings.prune && wanted.fence == state.target_fence) {
+      ctx.Do(Prune{held.cluster, held.fence, wanted.release});
+    }
+    return;
+  }
   Converge(ctx, held.cluster, fmt::format("holds {}", held.release_digest.empty()
                                                           ? "nothing"
                                                           : held.release_digest));

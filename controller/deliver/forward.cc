@@ -30,6 +30,15 @@ void StartRun(Context& ctx, PreparedRelease prepared) {
     ctx.Do(CloseRollout{state.run->name, RunPhase::kSuperseded, "a newer release takes its place"});
   }
 
+  // What a superseded run has put anywhere stays to be replaced, or taken back.
+  std::set<std::string> inherited;
+  if (state.run && (RunIsActive(state) || state.run->phase == RunPhase::kSuperseded ||
+                    state.run->phase == RunPhase::kRejected)) {
+    for (const ClusterRun& cluster : state.run->clusters) {
+      if (cluster.touched || cluster.inherited) inherited.insert(cluster.name);
+    }
+  }
+
   Run run;
   run.number = number;
   run.fence = ++state.max_fence;
@@ -48,6 +57,7 @@ void StartRun(Context& ctx, PreparedRelease prepared) {
       cluster.since = ctx.now.mono;
       cluster.dry_run_pending = ctx.Reachable(name);
       if (!cluster.dry_run_pending) cluster.phase = ClusterPhase::kUnverified;
+      cluster.inherited = inherited.count(name) > 0;
       run.clusters.push_back(std::move(cluster));
     }
   }
@@ -89,24 +99,55 @@ void TakePlacement(Context& ctx, const PreparedRelease& prepared) {
   ctx.Do(SaveApplication{});
 }
 
+// Nothing of the release was written anywhere, and nothing will be.
+void Reject(Context& ctx, const ClusterRun& refusing) {
+  AppState& state = ctx.state;
+  Run& run = *state.run;
+  state.rejected_digest = run.release.release_digest;
+  state.rejected_key = run.schema_key;
+  state.stalled_reason = "Rejected";
+  state.stalled_message = fmt::format("{}: {}", refusing.name, refusing.message);
+  Finish(ctx, RunPhase::kRejected, state.stalled_message);
+  ctx.Do(SaveApplication{});
+  ctx.Warn("RolloutRejected", "{}: nothing was written: {}", run.name, run.message);
+  if (state.target.empty()) return;
+  // Clusters that hold what it superseded go back to the target, under a fence that is above theirs.
+  bool any = false;
+  for (const ClusterRun& cluster : run.clusters) any |= cluster.inherited;
+  if (any) state.target_fence = run.fence;
+  for (const ClusterRun& cluster : run.clusters) {
+    if (cluster.inherited) Converge(ctx, cluster.name, "holds a superseded release");
+  }
+}
+
 void Validate(Context& ctx) {
   Run& run = *ctx.state.run;
   for (const ClusterRun& cluster : run.clusters) {
     if (cluster.dry_run_pending) return;
   }
   for (const ClusterRun& cluster : run.clusters) {
-    if (cluster.phase != ClusterPhase::kFailed) continue;
-    ctx.state.rejected_digest = run.release.release_digest;
-    ctx.state.rejected_key = run.schema_key;
-    ctx.state.stalled_reason = "Rejected";
-    ctx.state.stalled_message = fmt::format("{}: {}", cluster.name, cluster.message);
-    Finish(ctx, RunPhase::kRejected, ctx.state.stalled_message);
-    ctx.Do(SaveApplication{});
-    ctx.Warn("RolloutRejected", "{}: nothing was written: {}", run.name, run.message);
+    if (cluster.refused) return Reject(ctx, cluster);
+  }
+  if (ctx.state.max_fence > run.fence) {
+    // A member has seen a higher fence (of an Application of this name before, of a hub that was
+    // restored): ours must be above it before anything is written.
+    StartRun(ctx, {run.release, run.stages, run.schema_key});
     return;
   }
   run.phase = RunPhase::kProgressing;
   run.stage_started_at = WallTime{};
+}
+
+// A rate over a minute still counts the errors of what was rolled back. A run begins when its clusters
+// are well again, or had their time for that: else it would be blamed for them.
+bool AwaitsRecovery(const AppState& state) {
+  if (!state.rollback || state.rollback->cause != "Breach") return false;
+  const RollbackRun& rollback = *state.rollback;
+  if (rollback.verify_at == kForever || state.run->fence < rollback.fence) return false;
+  return state.settings.judged &&
+         std::any_of(rollback.clusters.begin(), rollback.clusters.end(), [](const ClusterRun& c) {
+           return c.phase == ClusterPhase::kRolledBack && c.verdict != Verdict::kPass;
+         });
 }
 
 // Returns false while the stage must not begin.
@@ -114,6 +155,15 @@ bool BeginStage(Context& ctx) {
   Run& run = *ctx.state.run;
   const api::RolloutStage& stage = run.stages[run.stage];
   if (run.stage_started_at != WallTime{}) return true;
+  if (AwaitsRecovery(ctx.state)) {
+    const std::string why =
+        fmt::format("waits until the objectives hold again after {}", ctx.state.rollback->name);
+    if (run.message != why) {
+      run.message = why;
+      ctx.Do(SaveRollout{});
+    }
+    return false;
+  }
   if (stage.stage.require_approval && !run.stage_approved) {
     if (run.phase != RunPhase::kAwaitingApproval) {
       run.phase = RunPhase::kAwaitingApproval;
@@ -124,6 +174,7 @@ bool BeginStage(Context& ctx) {
     return false;
   }
   run.phase = RunPhase::kProgressing;
+  run.message.clear();
   run.stage_started_at = ctx.now.wall;
   ctx.Do(SaveRollout{});
   ctx.Inform("StageStarted", "{}: stage {} ({} clusters)", run.name, stage.stage.name,
@@ -139,6 +190,16 @@ void SendApply(Context& ctx, ClusterRun& cluster) {
 }
 
 void StartCluster(Context& ctx, ClusterRun& cluster) {
+  if (!cluster.verified) {
+    // It could not be asked when the others were.
+    if (cluster.dry_run_pending || (cluster.retry_at != kForever && cluster.retry_at > ctx.now.mono)) {
+      return;
+    }
+    Enter(cluster, ClusterPhase::kUnverified, ctx.now, cluster.message);
+    cluster.dry_run_pending = true;
+    ctx.Do(DryRun{cluster.name, ctx.state.run->fence, ctx.state.run->release});
+    return;
+  }
   Enter(cluster, ClusterPhase::kApplying, ctx.now);
   cluster.started = ctx.now.mono;
   cluster.touched = true;
@@ -209,15 +270,12 @@ void AdvanceCluster(Context& ctx, ClusterRun& cluster) {
         }
       }
       break;
-    case ClusterPhase::kUnverified:
-      if (reachable) Enter(cluster, ClusterPhase::kPending, ctx.now);
-      break;
     case ClusterPhase::kSkippedOffline:
       if (reachable && reached) StartCluster(ctx, cluster);
       break;
     case ClusterPhase::kFailed:
       // It failed by being away, and nothing else: another chance when it is back.
-      if (reachable && !cluster.touched) Enter(cluster, ClusterPhase::kPending, ctx.now);
+      if (reachable && !cluster.touched && !cluster.refused) Enter(cluster, ClusterPhase::kPending, ctx.now);
       break;
     default:
       break;
@@ -226,7 +284,7 @@ void AdvanceCluster(Context& ctx, ClusterRun& cluster) {
 
 bool InFlight(const ClusterRun& cluster) {
   return cluster.phase == ClusterPhase::kApplying || cluster.phase == ClusterPhase::kVerifying ||
-         cluster.phase == ClusterPhase::kHot;
+         cluster.phase == ClusterPhase::kHot || cluster.dry_run_pending;
 }
 
 // Starts as many clusters of the current stage as its concurrency allows.
@@ -244,7 +302,7 @@ void FillStage(Context& ctx) {
     if (cluster.phase != ClusterPhase::kPending && cluster.phase != ClusterPhase::kUnverified) continue;
     if (!ctx.Reachable(cluster.name)) {
       MeetOffline(ctx, cluster, stage.stage);
-    } else if (in_flight < limit) {
+    } else if (in_flight < limit && !cluster.dry_run_pending) {
       StartCluster(ctx, cluster);
       ++in_flight;
     }
@@ -257,19 +315,30 @@ bool TolerateFailures(Context& ctx) {
   Run& run = *ctx.state.run;
   int allowed = 0;
   int failed = 0;
+  bool written = false;
   const ClusterRun* culprit = nullptr;
+  const ClusterRun* refusing = nullptr;
   for (size_t index = 0; index <= run.stage; ++index) {
     const api::RolloutStage& stage = run.stages[index];
     allowed += stage.stage.max_failures.RoundDown(static_cast<int>(stage.clusters.size()));
   }
   for (const ClusterRun& cluster : run.clusters) {
+    written |= cluster.touched;
     if (cluster.phase != ClusterPhase::kFailed) continue;
     ++failed;
+    if (cluster.refused && !refusing) refusing = &cluster;
     if (cluster.touched && ctx.Reachable(cluster.name) && !culprit) culprit = &cluster;
+  }
+  if (refusing && !written) {
+    Reject(ctx, *refusing);
+    return false;
   }
   if (failed <= allowed) return true;
   if (culprit) {
     RequestRollback(ctx, "Failure", fmt::format("{}: {}", culprit->name, culprit->message), {});
+  } else if (refusing) {
+    // What a dry run says never quarantines: people decide between a fix and a rollback.
+    Pause(ctx, "DryRunRefused", fmt::format("{}: {}", refusing->name, refusing->message));
   } else {
     Pause(ctx, "ClustersOffline",
           fmt::format("{} clusters are offline, {} may be", failed, allowed));
@@ -288,7 +357,20 @@ bool StageDone(const Run& run) {
   return true;
 }
 
-// True once the bake of the current stage is over.
+// A reachable cluster up to this stage whose objectives do not all pass now: it is not known to be good.
+const ClusterRun* Doubtful(const Context& ctx) {
+  const Run& run = *ctx.state.run;
+  if (!ctx.state.settings.judged) return nullptr;
+  for (const ClusterRun& cluster : run.clusters) {
+    if (cluster.phase == ClusterPhase::kPassed && cluster.verdict != Verdict::kPass &&
+        cluster.stage == static_cast<int>(run.stage) && ctx.Reachable(cluster.name)) {
+      return &cluster;
+    }
+  }
+  return nullptr;
+}
+
+// True once the bake of the current stage is over. It does not end while metrics are missing.
 bool Bake(Context& ctx) {
   Run& run = *ctx.state.run;
   const api::Stage& stage = run.stages[run.stage].stage;
@@ -298,7 +380,7 @@ bool Bake(Context& ctx) {
     run.bake_until = ctx.now.mono + stage.bake;
     ctx.Do(SaveRollout{});
   }
-  return ctx.now.mono >= run.bake_until;
+  return ctx.now.mono >= run.bake_until && !Doubtful(ctx);
 }
 
 void Succeed(Context& ctx) {
@@ -323,13 +405,7 @@ void PruneOrSucceed(Context& ctx) {
   if (run.phase != RunPhase::kPruning) {
     run.phase = RunPhase::kPruning;
     ctx.Do(SaveRollout{});
-    if (ctx.state.settings.prune) {
-      for (const ClusterRun& cluster : run.clusters) {
-        if (cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name)) {
-          ctx.Do(Prune{cluster.name, run.fence, run.release});
-        }
-      }
-    }
+    StartPrune(ctx);
   }
   if (ctx.state.settings.prune) {
     for (const ClusterRun& cluster : run.clusters) {
@@ -362,6 +438,16 @@ void AdvanceStages(Context& ctx) {
 }
 
 }  // namespace
+
+void StartPrune(Context& ctx) {
+  const Run& run = *ctx.state.run;
+  if (!ctx.state.settings.prune) return;
+  for (const ClusterRun& cluster : run.clusters) {
+    if (cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name)) {
+      ctx.Do(Prune{cluster.name, run.fence, run.release});
+    }
+  }
+}
 
 bool RunIsActive(const AppState& state) {
   return state.run && !IsFinal(state.run->phase) && state.run->phase != RunPhase::kRollingBack;

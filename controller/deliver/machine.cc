@@ -76,6 +76,10 @@ void NoteApplied(Context& ctx, const Applied& applied) {
     if (ClusterRun* cluster = FindCluster(state.rollback->clusters, applied.cluster)) {
       Enter(*cluster, ClusterPhase::kRolledBack, ctx.now);
       cluster->applied_at = accepted;
+      // What only the bad release brought goes with it.
+      if (state.settings.prune) {
+        ctx.Do(Prune{cluster->name, state.rollback->fence, state.rollback->to, Lane::kRollback});
+      }
     }
   } else if (state.run && applied.fence == state.run->fence) {
     ClusterRun* cluster = FindCluster(state.run->clusters, applied.cluster);
@@ -89,6 +93,9 @@ void NoteApplied(Context& ctx, const Applied& applied) {
   auto converging = state.converging.find(applied.cluster);
   if (converging != state.converging.end() && converging->second.fence == applied.fence) {
     state.converging.erase(converging);
+    if (applied.fence == state.target_fence && state.settings.prune) {
+      ctx.Do(Prune{applied.cluster, applied.fence, state.target});
+    }
   }
 }
 
@@ -97,11 +104,12 @@ void NoteFailure(Context& ctx, ClusterRun& cluster, const Error& error, ClusterP
                  ClusterPhase blocked) {
   cluster.message = error.ToString();
   if (!ctx.Reachable(cluster.name)) {
-    Enter(cluster, offline, ctx.now, cluster.message);
+    Enter(cluster, offline, ctx.now, error.ToString());
+    cluster.retry_at = ctx.now.mono;  // as soon as it is back
   } else if (IsTransient(error.cls) || error.cls == ErrorClass::kUnauthenticated) {
     cluster.retry_at = ctx.now.mono + BackOff(cluster.attempts, error);
   } else if (error.cls != ErrorClass::kCancelled) {
-    Enter(cluster, blocked, ctx.now, cluster.message);
+    Enter(cluster, blocked, ctx.now, error.ToString());
   }
 }
 
@@ -164,16 +172,26 @@ void NoteVerdict(Context& ctx, const VerdictSeen& seen) {
 }
 
 void NoteDryRun(Context& ctx, const DryRunDone& done) {
-  if (!ctx.state.run || ctx.state.run->fence != done.fence ||
-      ctx.state.run->phase != RunPhase::kValidating) {
-    return;
-  }
+  ctx.state.max_fence = std::max(ctx.state.max_fence, done.held_fence);
+  if (!ctx.state.run || ctx.state.run->fence != done.fence) return;
   ClusterRun* cluster = FindCluster(ctx.state.run->clusters, done.cluster);
   if (!cluster || !cluster->dry_run_pending) return;
   cluster->dry_run_pending = false;
-  cluster->message = done.message;
-  if (done.answer == DryRunAnswer::kInvalid) cluster->phase = ClusterPhase::kFailed;
-  if (done.answer == DryRunAnswer::kUnavailable) cluster->phase = ClusterPhase::kUnverified;
+  switch (done.answer) {
+    case DryRunAnswer::kAccepted:
+      cluster->verified = true;
+      cluster->attempts = 0;
+      Enter(*cluster, ClusterPhase::kPending, ctx.now);
+      break;
+    case DryRunAnswer::kInvalid:
+      cluster->refused = true;
+      Enter(*cluster, ClusterPhase::kFailed, ctx.now, done.message);
+      break;
+    case DryRunAnswer::kUnavailable:
+      Enter(*cluster, ClusterPhase::kUnverified, ctx.now, done.message);
+      cluster->retry_at = ctx.now.mono + BackOff(++cluster->attempts, {});
+      break;
+  }
 }
 
 void NoteApproval(Context& ctx, const ApprovalSeen& approval) {
@@ -199,7 +217,9 @@ void Stall(Context& ctx, const char* reason, const Error& error) {
 }
 
 void Resume(Context& ctx) {
-  if (!ctx.state.run || ctx.state.run->phase != RunPhase::kValidating) return;
+  if (!ctx.state.run) return;
+  if (ctx.state.run->phase == RunPhase::kPruning) StartPrune(ctx);
+  if (ctx.state.run->phase != RunPhase::kValidating) return;
   for (ClusterRun& cluster : ctx.state.run->clusters) {
     cluster.dry_run_pending = ctx.Reachable(cluster.name);
     if (cluster.dry_run_pending) {
@@ -238,8 +258,9 @@ void Note(Context& ctx, const Event& event) {
           [&](const Applied& applied) { NoteApplied(ctx, applied); },
           [&](const ApplyFailed& failed) { NoteApplyFailed(ctx, failed); },
           [&](const Pruned& pruned) {
-            if (!state.run || state.run->fence != pruned.fence) return;
-            state.run->pruned.insert(pruned.cluster);
+            if (state.run && state.run->fence == pruned.fence) {
+              state.run->pruned.insert(pruned.cluster);
+            }
             if (!pruned.blocked.empty()) {
               ctx.Warn("PruneBlocked", "{}: {}", pruned.cluster, pruned.blocked);
             }

@@ -55,6 +55,9 @@ struct ClusterRun {
   ClusterPhase phase = ClusterPhase::kPending;
   bool dry_run_pending = false;
   bool touched = false;  // something of this run may have been written there
+  bool inherited = false;  // something of a run that this one superseded may be there
+  bool verified = false;   // the cluster has accepted a dry run of the release
+  bool refused = false;    // ... or has refused it
   Health health = Health::kUnknown;
   std::optional<Verdict> verdict;  // the newest since it was applied
   TimePoint since{};               // entered this phase
@@ -225,7 +228,13 @@ struct Prepared { uint64_t id = 0; PreparedRelease prepared; };
 struct PrepareFailed { uint64_t id = 0; Error error; };
 
 enum class DryRunAnswer : unsigned char { kAccepted, kInvalid, kUnavailable };
-struct DryRunDone { std::string cluster; Fence fence = 0; DryRunAnswer answer = DryRunAnswer::kAccepted; std::string message; };
+struct DryRunDone {
+  std::string cluster;
+  Fence fence = 0;
+  DryRunAnswer answer = DryRunAnswer::kAccepted;
+  std::string message;
+  Fence held_fence = 0;  // of the parent there, as it was before
+};
 
 // The API server of the cluster accepted the whole set of this fence.
 struct Applied { std::string cluster; Fence fence = 0; int written = 0; WallTime at{}; };
@@ -237,7 +246,13 @@ struct VerdictSeen { std::string cluster; Fence fence = 0; Verdict verdict = Ver
 
 struct ReachabilityChanged { std::string cluster; };  // see FleetView
 // What the parent on a member says it holds (read on connect, and when somebody changed it).
-struct HeldSeen { std::string cluster; Fence fence = 0; std::string release_digest; bool complete = false; };
+struct HeldSeen {
+  std::string cluster;
+  Fence fence = 0;
+  std::string release_digest;
+  bool complete = false;
+  bool surplus = false;  // the record lists objects that the release does not hold
+};
 struct Drifted { std::string cluster; std::string what; };
 
 // A Rollback object exists: made by the machine's own CreateRollback, or by a person.
@@ -281,7 +296,7 @@ enum class Lane : unsigned char { kForward, kRollback };
 // Bring the cluster to the release. Answered by Applied or ApplyFailed. A later Apply for the same cluster
 // with a higher fence cancels an earlier one.
 struct Apply { std::string cluster; Fence fence = 0; ReleaseId release; Lane lane = Lane::kForward; };
-struct Prune { std::string cluster; Fence fence = 0; ReleaseId release; };
+struct Prune { std::string cluster; Fence fence = 0; ReleaseId release; Lane lane = Lane::kForward; };
 // Stop every forward apply of a fence below this one, and start none.
 struct CancelBelow { Fence fence = 0; };
 // Judge these clusters' objectives every tick, from the given moments on. Replaces what was watched.

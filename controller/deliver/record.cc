@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "deliver/steps.h"
 
 namespace flotilla::deliver {
 namespace {
@@ -432,17 +433,66 @@ Run RestoreRun(const api::Rollout& rollout, const Moment& now) {
         cluster.phase = ClusterPhase::kSkippedOffline;
       } else if (done) {
         cluster.phase = ClusterPhase::kPassed;
-        cluster.touched = true;
+        cluster.touched = cluster.verified = true;
         cluster.applied_at = run.stage_started_at == WallTime{} ? now.wall : run.stage_started_at;
         cluster.health = Health::kHealthy;
       } else if (reached) {
-        cluster.touched = true;  // perhaps: a rollback has to reach it
+        cluster.touched = cluster.verified = true;  // perhaps: a rollback has to reach it
       }
       cluster.dry_run_pending = run.phase == RunPhase::kValidating;
       run.clusters.push_back(std::move(cluster));
     }
   }
   return run;
+}
+
+}  // namespace
+
+namespace {
+
+// What a rollback leaves: as its spec says, or, where a person left that open, what had its fence.
+ReleaseId LeftBy(const api::Rollback& rollback, const Recorded& recorded) {
+  if (!rollback.spec.from.release_digest.empty()) return IdOf(rollback.spec.from);
+  for (const auto& rollout : recorded.rollouts) {
+    if (api::RollbackName(rollback.spec.application, rollout->spec.fence) == rollback.meta.name) {
+      return IdOf(rollout->spec.release);
+    }
+  }
+  for (const auto& earlier : recorded.rollbacks) {
+    if (earlier->status.resolved && earlier->status.fence != 0 &&
+        api::RollbackName(rollback.spec.application, earlier->status.fence) == rollback.meta.name) {
+      return IdOf(*earlier->status.resolved);
+    }
+  }
+  return {};
+}
+
+Timeline TimelineFrom(const api::Timeline& timeline) {
+  return {timeline.breach_visible, timeline.detected, timeline.decided,
+          timeline.first_apply,    timeline.accepted, timeline.ready};
+}
+
+// Clusters that a superseded run had reached since the target came to be.
+void RestoreInherited(AppState& state, const Recorded& recorded) {
+  if (!state.run) return;
+  Fence since = state.target_fence;
+  for (const auto& rollback : recorded.rollbacks) {
+    const bool complete = rollback->status.phase != api::RollbackPhase::kPending &&
+                          rollback->status.phase != api::RollbackPhase::kApplying;
+    if (complete) since = std::max(since, rollback->status.fence);
+  }
+  for (const auto& rollout : recorded.rollouts) {
+    if (rollout->status.phase != RunPhase::kSuperseded || rollout->spec.fence <= since ||
+        rollout->spec.fence >= state.run->fence) {
+      continue;
+    }
+    for (size_t i = 0; i < rollout->spec.stages.size() && i < rollout->status.stages.size(); ++i) {
+      if (!rollout->status.stages[i].started) continue;
+      for (const std::string& name : rollout->spec.stages[i].clusters) {
+        if (ClusterRun* cluster = FindCluster(state.run->clusters, name)) cluster->inherited = true;
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -472,7 +522,6 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
   }
   if (!rollouts.empty()) {
     state.run = RestoreRun(*rollouts.front(), now);
-    state.run->base_fence = state.target_fence;
     if (state.run->phase == RunPhase::kSucceeded) {
       const Duration left =
           state.run->finished_at + state.settings.watch_after_success - now.wall;
@@ -480,6 +529,7 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
     }
   }
 
+  RestoreInherited(state, recorded);
   auto rollbacks = recorded.rollbacks;
   std::sort(rollbacks.begin(), rollbacks.end(),
             [](const auto& a, const auto& b) { return a->status.fence < b->status.fence; });
@@ -489,16 +539,16 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
     if (rollback.spec.dry_run || rollback.status.fence == 0 || !rollback.status.resolved) continue;
     state.max_fence = std::max(state.max_fence, rollback.status.fence);
     if (rollback.status.started) state.rollbacks.push_back(*rollback.status.started);
-    if (!rollback.spec.release && rollback.spec.quarantine) {
-      state.quarantine.push_back({rollback.spec.quarantine->release_digest,
-                                  rollback.spec.quarantine->input_digest, rollback.meta.name});
+    const ReleaseId from = LeftBy(rollback, recorded);
+    if (!rollback.spec.release) {
+      state.quarantine.push_back({from.release_digest, from.input_digest, rollback.meta.name});
     }
     if (rollback.status.fence < state.target_fence) continue;
     RollbackRun run;
     run.name = rollback.meta.name;
     run.fence = rollback.status.fence;
     run.from_rollout = rollback.spec.from.rollout;
-    run.from = IdOf(rollback.spec.from);
+    run.from = from;
     run.to = IdOf(*rollback.status.resolved);
     run.cause = api::ToString(rollback.spec.cause);
     run.reason = rollback.spec.reason;
@@ -506,17 +556,30 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
     run.timeline.decided_at = rollback.status.started;
     run.complete = rollback.status.phase != api::RollbackPhase::kPending &&
                    rollback.status.phase != api::RollbackPhase::kApplying;
+    // Which clusters were missing is not recorded: an incomplete one is applied to all of them again,
+    // which changes nothing where it is done.
+    const bool done = rollback.status.phase == api::RollbackPhase::kSucceeded;
     std::set<std::string> reached = state.target_clusters;
-    if (state.run) {
+    if (state.run && state.run->release == run.from) {
       for (const ClusterRun& cluster : state.run->clusters) {
-        if (cluster.touched) reached.insert(cluster.name);
+        if (cluster.touched || cluster.inherited) reached.insert(cluster.name);
       }
-      if (state.run->release == run.from && !run.complete) state.run->phase = RunPhase::kRollingBack;
+      if (run.from_rollout.empty()) run.from_rollout = state.run->name;
+      if (!run.complete) state.run->phase = RunPhase::kRollingBack;
+    }
+    for (const auto& rollout : recorded.rollouts) {
+      if (rollout->meta.name == run.from_rollout && rollout->status.timeline) {
+        run.timeline = TimelineFrom(*rollout->status.timeline);
+      }
+    }
+    if (run.complete && rollback.status.finished) {
+      const WallTime verify = *rollback.status.finished + state.settings.verify_after_rollback;
+      if (verify > now.wall) run.verify_at = now.mono + (verify - now.wall);
     }
     for (const std::string& name : reached) {
       ClusterRun cluster;
       cluster.name = name;
-      cluster.phase = run.complete ? ClusterPhase::kRolledBack : ClusterPhase::kRollbackPendingOffline;
+      cluster.phase = done ? ClusterPhase::kRolledBack : ClusterPhase::kRollbackPendingOffline;
       cluster.since = now.mono;
       run.clusters.push_back(std::move(cluster));
     }
@@ -528,6 +591,7 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
     state.pinned = !rollback.spec.release.has_value() || !run.complete;
     state.rollback = std::move(run);
   }
+  if (state.run) state.run->base_fence = state.target_fence;
   return state;
 }
 

@@ -36,9 +36,12 @@ std::vector<ClusterRun> Affected(const AppState& state, const RollbackRun& rollb
   };
   std::set<std::string> named;
   if (LeavesRun(state, rollback)) {
+    // Clusters that were away during the run may have come to its release since it succeeded.
+    const bool everywhere = state.target == rollback.from;
     for (const ClusterRun& cluster : state.run->clusters) {
-      if (!cluster.touched && state.run->base == rollback.to) continue;
-      if (!cluster.touched && !state.target_clusters.count(cluster.name)) continue;
+      const bool holds = cluster.touched || cluster.inherited || everywhere;
+      if (!holds && state.run->base == rollback.to) continue;
+      if (!holds && !state.target_clusters.count(cluster.name)) continue;
       add(cluster.name, cluster.stage);
       named.insert(cluster.name);
     }
@@ -259,11 +262,31 @@ void OnRollbackReleased(Context& ctx, const RollbackReleased& released) {
   StartPrepare(ctx);
 }
 
+// Clusters that a rollback still owes, and that a newer run reaches first, follow that run.
+void LeaveToNewerRun(Context& ctx) {
+  AppState& state = ctx.state;
+  RollbackRun& rollback = *state.rollback;
+  bool any = false;
+  bool all = true;
+  for (ClusterRun& cluster : rollback.clusters) {
+    if (cluster.phase == ClusterPhase::kRolledBack) continue;
+    const ClusterRun* newer = state.run && state.run->fence > rollback.fence
+                                  ? FindCluster(state.run->clusters, cluster.name)
+                                  : nullptr;
+    if (state.target_fence > rollback.fence || (newer && newer->touched)) {
+      Enter(cluster, ClusterPhase::kRolledBack, ctx.now, "a newer release is there");
+      any = true;
+    }
+    all &= cluster.phase == ClusterPhase::kRolledBack;
+  }
+  if (any && all) ctx.Do(SaveRollback{});
+}
+
 void AdvanceRollback(Context& ctx) {
   AppState& state = ctx.state;
   if (!state.rollback) return;
   RollbackRun& rollback = *state.rollback;
-  // Once a newer run has taken over, clusters that this rollback still owes follow the run.
+  if (rollback.complete) LeaveToNewerRun(ctx);
   if (rollback.complete && state.target_fence != rollback.fence) return;
 
   bool under_way = false;

@@ -42,6 +42,7 @@ struct Context {
 void StartPrepare(Context& ctx);
 void Consider(Context& ctx, PreparedRelease prepared);
 void AdvanceRun(Context& ctx);
+void StartPrune(Context& ctx);  // of the run, on every cluster that holds it
 bool RunIsActive(const AppState& state);  // a run that still moves, or could
 
 // rollback.cc

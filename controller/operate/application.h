@@ -97,6 +97,7 @@ class ApplicationLoop : public std::enable_shared_from_this<ApplicationLoop> {
               std::stop_token stop);
   void ApplyOn(const std::string& cluster, const Delivery& delivery, Writing& writing,
                std::stop_token stop);
+  deliver::Wanted WantedNow(const std::string& cluster);  // as of the last step
   deliver::FleetView View() const;
   deliver::Moment Now() const { return {shell_.runtime.Now(), shell_.runtime.WallNow()}; }
   deliver::Event SeenOf(const api::Rollback& rollback) const;

@@ -17,6 +17,26 @@ constexpr int kForwardPerCluster = 8;
 constexpr int kRollbacksPerCluster = 32;
 constexpr int kPreparations = 4;
 constexpr Duration kPrepareAgain = 10s;
+constexpr int kTries = 10;
+
+// How long to wait after try number `attempt` (from 0) of something that nothing else repeats.
+Duration TryAgainAfter(int attempt, const Error& error) {
+  Duration wait = std::min<Duration>(500ms * (1 << std::min(attempt, 5)), 10s);
+  if (error.retry_after) wait = std::max<Duration>(wait, *error.retry_after);
+  return wait;
+}
+
+std::set<kube::ObjectId> IdsOf(const render::Variant& variant) {
+  std::set<kube::ObjectId> ids;
+  for (const render::Object& object : variant.objects) {
+    ids.insert(object.Id());
+    // The key of a cluster-scoped object may carry the target namespace; the record's does not.
+    kube::ObjectId without_namespace = object.Id();
+    without_namespace.ns.clear();
+    ids.insert(std::move(without_namespace));
+  }
+  return ids;
+}
 
 std::string LaneGroup(const std::string& cluster, deliver::Lane lane) {
   return cluster + (lane == deliver::Lane::kRollback ? " rollback" : " forward");
@@ -98,9 +118,15 @@ void ApplicationLoop::StartDryRun(const deliver::DryRun& command) {
         } else {
           const Delivery delivery =
             self->Deliver(application, found, command.fence, deliver::Lane::kForward);
-          DryRunReport report = DryRunRelease(*member, delivery, stop);
-          done.answer = report.answer;
-          done.message = std::move(report.message);
+          auto parent = ReadParent(*member, deliver::Lane::kForward, delivery.ParentName(), stop);
+          if (parent && *parent) done.held_fence = (*parent)->fence;
+          if (parent) {
+            DryRunReport report = DryRunRelease(*member, delivery, stop);
+            done.answer = report.answer;
+            done.message = std::move(report.message);
+          } else {
+            done.message = parent.error().ToString();
+          }
         }
         if (stop.stop_requested()) return;
         if (done.answer == deliver::DryRunAnswer::kUnavailable) {
@@ -189,13 +215,7 @@ void ApplicationLoop::Expect(const std::string& cluster, const Delivery& deliver
   expectation.application = name_;
   expectation.fence = delivery.fence;
   expectation.parent_id = kube::ParentId(parent.name);
-  std::set<kube::ObjectId> wanted;
-  for (const render::Object& object : variant->objects) {
-    wanted.insert(object.Id());
-    kube::ObjectId without_namespace = object.Id();
-    without_namespace.ns.clear();
-    wanted.insert(std::move(without_namespace));
-  }
+  const std::set<kube::ObjectId> wanted = IdsOf(*variant);
   std::map<kube::GroupKind, kube::ApiResource> kinds;
   for (const kube::InventoryEntry& entry : parent.inventory) {
     if (!wanted.count(entry.id) || entry.uid.empty()) continue;
@@ -209,26 +229,37 @@ void ApplicationLoop::Expect(const std::string& cluster, const Delivery& deliver
 }
 
 void ApplicationLoop::StartPrune(const deliver::Prune& command, std::stop_token stop) {
-  auto delivery = DeliveryOf(command.release, command.fence, deliver::Lane::kForward, stop);
+  auto delivery = DeliveryOf(command.release, command.fence, command.lane, stop);
   auto self = shared_from_this();
   if (!delivery) {
     Post(deliver::Pruned{command.cluster, command.fence, 0, delivery.error().ToString()});
     return;
   }
-  shell_.jobs.Start(LaneGroup(command.cluster, deliver::Lane::kForward), kForwardPerCluster,
-                    [self, command, delivery = std::move(*delivery)](std::stop_token job_stop) {
-                      deliver::Pruned done{command.cluster, command.fence, 0, {}};
-                      std::shared_ptr<Member> member = self->shell_.fleet.Find(command.cluster);
-                      if (!member) {
-                        done.blocked = "it cannot be connected to";
-                      } else if (auto pruned = PruneRelease(*member, delivery, job_stop); pruned) {
-                        done.deleted = pruned->deleted;
-                        done.blocked = pruned->blocked;
-                      } else {
-                        done.blocked = pruned.error().ToString();
-                      }
-                      if (!job_stop.stop_requested()) self->Post(std::move(done));
-                    });
+  shell_.jobs.Start(
+      LaneGroup(command.cluster, command.lane), kForwardPerCluster,
+      [self, command, delivery = std::move(*delivery)](std::stop_token job_stop) {
+        deliver::Pruned done{command.cluster, command.fence, 0, {}};
+        for (int attempt = 0; attempt < kTries; ++attempt) {
+          std::shared_ptr<Member> member = self->shell_.fleet.Find(command.cluster);
+          if (!member) {
+            done.blocked = "it cannot be connected to";
+            break;
+          }
+          auto pruned = PruneRelease(*member, delivery, job_stop);
+          if (pruned) {
+            done.deleted = pruned->deleted;
+            done.blocked = pruned->blocked;
+            break;
+          }
+          done.blocked = pruned.error().ToString();
+          // Whoever returns from absence is pruned when its record is read.
+          if (!IsTransient(pruned.error().cls) || !member->reachable()) break;
+          const auto wait = TryAgainAfter(attempt, pruned.error());
+          if (!self->shell_.runtime.SleepFor(wait, job_stop)) return;
+          if (self->WantedNow(command.cluster).fence != command.fence) break;
+        }
+        if (!job_stop.stop_requested()) self->Post(std::move(done));
+      });
 }
 
 void ApplicationLoop::Watch(const deliver::Watch& command) {
@@ -256,6 +287,15 @@ void ApplicationLoop::Watch(const deliver::Watch& command) {
   shell_.gate.Set(name_, command.fence, std::move(clusters), std::move(slos));
 }
 
+deliver::Wanted ApplicationLoop::WantedNow(const std::string& cluster) {
+  std::shared_ptr<const deliver::AppState> state;
+  {
+    MutexLock lock(mutex_);
+    state = snapshot_;
+  }
+  return state ? deliver::WantedOf(*state, cluster) : deliver::Wanted{};
+}
+
 void ApplicationLoop::Cancel(deliver::Fence below) {
   MutexLock lock(mutex_);
   for (auto& [cluster, writing] : writing_) {
@@ -280,9 +320,19 @@ void ApplicationLoop::Attach(const std::string& cluster) {
         const std::string name = kube::ParentName(self->shell_.hub_uid, application->meta.ns,
                                                   application->meta.name);
         auto parent = ReadParent(*member, deliver::Lane::kForward, name, stop);
-        if (!parent) {
-          if (IsTransient(parent.error().cls)) self->shell_.fleet.Suspect(cluster);
-          return;
+        for (int attempt = 0; !parent; ++attempt) {
+          self->log_.Warning("cannot read what a cluster holds",
+                             {{"cluster", cluster}, {"error", parent.error()}});
+          if (!IsTransient(parent.error().cls)) return;
+          self->shell_.fleet.Suspect(cluster);
+          if (!self->shell_.runtime.SleepFor(TryAgainAfter(attempt, parent.error()), stop)) return;
+          // One that went away, or was connected anew, is attached to again.
+          if (!member->reachable() || self->shell_.fleet.Find(cluster) != member) return;
+          parent = ReadParent(*member, deliver::Lane::kForward, name, stop);
+        }
+        {
+          MutexLock lock(self->mutex_);
+          state = self->snapshot_;
         }
         deliver::HeldSeen held;
         held.cluster = cluster;
@@ -292,14 +342,22 @@ void ApplicationLoop::Attach(const std::string& cluster) {
           held.complete = (*parent)->phase == "Applied";
         }
         const deliver::Wanted wanted = deliver::WantedOf(*state, cluster);
-        const bool as_wanted = held.complete && wanted.fence == held.fence &&
+        // The fence of a cluster that no later run or rollback had to write to stays behind.
+        const bool as_wanted = held.complete && wanted.fence >= held.fence &&
                                wanted.release.release_digest == held.release_digest;
-        self->Post(held);
-        if (!as_wanted) return;
+        if (!as_wanted) return self->Post(held);
         auto release = self->shell_.releases.Get(wanted.release.release_digest, stop);
-        if (!release) return;
+        const render::Variant* variant = release ? (*release)->VariantFor(cluster) : nullptr;
+        if (variant) {
+          const std::set<kube::ObjectId> ids = IdsOf(*variant);
+          for (const kube::InventoryEntry& entry : (*parent)->inventory) {
+            held.surplus |= ids.count(entry.id) == 0;
+          }
+        }
+        self->Post(held);
+        if (!variant) return;
         const Delivery delivery =
-            self->Deliver(application, std::move(*release), wanted.fence, deliver::Lane::kForward);
+            self->Deliver(application, std::move(*release), held.fence, deliver::Lane::kForward);
         self->Expect(cluster, delivery, **parent, stop);
       });
 }
@@ -310,25 +368,25 @@ void ApplicationLoop::OnSuspects(const std::string& cluster, deliver::Fence fenc
   shell_.jobs.Start(
       LaneGroup(cluster, deliver::Lane::kForward), kForwardPerCluster,
       [self, cluster, fence, suspects = std::move(suspects)](std::stop_token stop) {
-        std::shared_ptr<const deliver::AppState> state;
-        {
-          MutexLock lock(self->mutex_);
-          state = self->snapshot_;
-        }
-        auto application = self->shell_.hub.applications().Find(self->name_);
-        std::shared_ptr<Member> member = self->shell_.fleet.Find(cluster);
         std::shared_ptr<Observer> observer = self->shell_.observer(cluster);
-        if (!state || !application || !member || !observer) return;
-        const deliver::Wanted wanted = deliver::WantedOf(*state, cluster);
-        if (wanted.fence != fence) return;
-        auto release = self->shell_.releases.Get(wanted.release.release_digest, stop);
-        if (!release) return;
-        const Delivery delivery =
-            self->Deliver(application, std::move(*release), fence, deliver::Lane::kForward);
-        auto report = CheckDrift(*member, delivery, suspects, stop);
-        if (!report) {
+        Result<DriftReport> report = DriftReport{};
+        for (int attempt = 0;; ++attempt) {
+          auto application = self->shell_.hub.applications().Find(self->name_);
+          std::shared_ptr<Member> member = self->shell_.fleet.Find(cluster);
+          if (!application || !member || !observer) return;
+          const deliver::Wanted wanted = self->WantedNow(cluster);
+          if (wanted.fence < fence || wanted.release.empty()) return;
+          auto release = self->shell_.releases.Get(wanted.release.release_digest, stop);
+          if (!release) return;
+          report = CheckDrift(*member,
+                              self->Deliver(application, std::move(*release), wanted.fence,
+                                            deliver::Lane::kForward),
+                              suspects, stop);
+          if (report) break;
           self->log_.Warning("cannot check drift", {{"cluster", cluster}, {"error", report.error()}});
-          return;
+          // Nobody else brings it up again; one that went away is read when it returns.
+          if (!IsTransient(report.error().cls) || !member->reachable() || attempt == kTries) return;
+          if (!self->shell_.runtime.SleepFor(TryAgainAfter(attempt, report.error()), stop)) return;
         }
         for (const kube::ObjectId& id : report->accepted) observer->Accept(self->name_, id);
         if (report->drifted.empty()) return;
