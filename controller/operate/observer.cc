@@ -80,7 +80,7 @@ void Observer::Expect(Expectation expectation) {
       fresh.push_back(watch.get());
     }
     Expected& expected = expected_[parent_id];
-    if (expected.expectation.fence != expectation.fence) expected.health.reset();
+    expected.health.reset();  // who applied again waits to be told again
     expected.inventory.clear();
     for (const kube::InventoryEntry& entry : expectation.inventory) {
       expected.inventory.emplace(entry.id, entry);
