@@ -476,9 +476,10 @@ Status BeastServer::Listen() {
 
 void BeastServer::Run() {
   Accept();
-  server_ = runtime_.Spawn("http-server", [this](std::stop_token) { io_.run(); });
+  server_ = runtime_.Spawn("http-server", [this](const std::stop_token&) { io_.run(); });
   for (int i = 0; i < options_.threads; ++i) {
-    workers_.push_back(runtime_.Spawn("http-handler", [this](std::stop_token) { work_.run(); }));
+    workers_.push_back(
+        runtime_.Spawn("http-handler", [this](const std::stop_token&) { work_.run(); }));
   }
 }
 

@@ -243,7 +243,7 @@ class CpprestClient final : public HttpClient {
     std::map<std::pair<std::string, bool>, Shared> clients;  // by origin, and whether decoding
   };
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   void On(Start start);
   void On(Cancel cancel);
   void On(Resume resume);
@@ -292,7 +292,7 @@ class CpprestStream final : public Stream {
 
 CpprestClient::CpprestClient(Runtime& runtime)
     : runtime_(runtime), inbox_(std::make_shared<Inbox>(runtime)) {
-  task_ = runtime_.Spawn("http-client", [this](std::stop_token stop) { Run(std::move(stop)); });
+  task_ = runtime_.Spawn("http-client", [this](const std::stop_token& stop) { Run(stop); });
 }
 
 void CpprestClient::Send(Request request, std::stop_token stop, OnDone on_done) {
@@ -315,7 +315,7 @@ std::unique_ptr<Stream> CpprestClient::Open(Request request, Duration idle, Stre
   return std::make_unique<CpprestStream>(*this, std::move(transfer));
 }
 
-void CpprestClient::Run(std::stop_token stop) {
+void CpprestClient::Run(const std::stop_token& stop) {
   running_owner = this;
   while (!stop.stop_requested()) {
     for (Message& message : inbox_->Take(false)) {
@@ -448,11 +448,11 @@ Status CpprestClient::Launch(Transfer& transfer) try {
   transfer.launched = true;
   (*sender)
       ->request(request, transfer.cancel.get_token())
-      .then([inbox = inbox_, id, attempt](web::http::http_response response) {
+      .then([inbox = inbox_, id, attempt](const web::http::http_response& response) {
         inbox->Post(Head{id, attempt, response});
         return response.content_ready();
       })
-      .then([inbox = inbox_, id, attempt](pplx::task<web::http::http_response> ready) {
+      .then([inbox = inbox_, id, attempt](const pplx::task<web::http::http_response>& ready) {
         std::optional<std::string> failure;
         try {
           ready.get();
@@ -624,8 +624,10 @@ void TameLibrary() {
   static const bool done = [] {
     Transport system;  // reads the system's authorities while the environment still names them
     (void)Trust::Make(system, "");
+    // NOLINTBEGIN(concurrency-mt-unsafe): nothing else of ours reads or changes the environment
     setenv("SSL_CERT_FILE", "/dev/null", 1);
     setenv("SSL_CERT_DIR", "/dev/null", 1);
+    // NOLINTEND(concurrency-mt-unsafe)
     try {
       crossplat::threadpool::initialize_with_threads(4);
     } catch (const std::exception&) {

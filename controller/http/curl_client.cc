@@ -103,7 +103,7 @@ class CurlClient final : public HttpClient {
   bool OnReactor() const { return running_reactor == this; }
 
  private:
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   void Wake();
   void TakeCommands();
   void Do(Start start);
@@ -186,7 +186,7 @@ CurlClient::CurlClient(Runtime& runtime, CurlOptions options)
   event.events = EPOLLIN;
   event.data.fd = wake_;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
-  task_ = runtime_.Spawn("http-client", [this](std::stop_token stop) { Run(std::move(stop)); });
+  task_ = runtime_.Spawn("http-client", [this](const std::stop_token& stop) { Run(stop); });
 }
 
 CurlClient::~CurlClient() {
@@ -224,7 +224,7 @@ void CurlClient::Wake() {
   [[maybe_unused]] ssize_t written = write(wake_, &one, sizeof one);
 }
 
-void CurlClient::Run(std::stop_token stop) {
+void CurlClient::Run(const std::stop_token& stop) {
   const WithoutSigpipe without_sigpipe;
   running_reactor = this;
   {

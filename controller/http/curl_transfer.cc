@@ -203,7 +203,7 @@ Status CurlTransfer::Prepare(void* easy, bool http2) {
   lists_->AddHeader("Expect:");
   for (const auto& [name, value] : request_.headers) {
     // "Name;" is libcurl's notation of a header with an empty value.
-    lists_->AddHeader(value.empty() ? name + ";" : name + ": " + value);
+    lists_->AddHeader(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
   }
   set(CURLOPT_HTTPHEADER, lists_->headers);
   // Who names encodings gets the bytes as sent. Streams are small events that nobody compresses.

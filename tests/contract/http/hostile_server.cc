@@ -124,6 +124,8 @@ void Peer::Reset() {
   Close();
 }
 
+void Peer::EndSending() { shutdown(socket_, SHUT_WR); }
+
 void Peer::ConnectTo(int port) {
   const sockaddr_in address = Loopback(port);
   if (connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {

@@ -33,7 +33,8 @@ class Peer {
   void AwaitClose();  // reads until the peer closes
   std::string ReadToEnd();
   void Close();
-  void Reset();  // RST instead of FIN
+  void Reset();       // RST instead of FIN
+  void EndSending();  // FIN, and goes on reading
   void ConnectTo(int port);
 
  private:

@@ -109,6 +109,17 @@ TEST_CASE("a request that is not HTTP as it should be is refused and closed, not
   }
 }
 
+TEST_CASE("a header within the limit is accepted") {
+  Service service(Echo);
+  auto peer = service.Connect();
+  std::string request = "GET / HTTP/1.1\r\n";
+  while (request.size() < limits::kHeaderBytes - 2000) {
+    request += "X-Long: " + std::string(1000, 'x') + "\r\n";
+  }
+  peer->Send(request + "\r\n");
+  CHECK(Statuses(peer->ReadMessage()) == std::vector<int>{200});
+}
+
 TEST_CASE("a header without end is cut off") {
   Service service(Echo);
   auto peer = service.Connect();
@@ -131,6 +142,15 @@ TEST_CASE("a body without end is answered with 413 and cut off") {
   while (more < 100 && peer->Send(chunk)) ++more;
   CHECK(more < 100);
   CHECK(service.handled == 0);
+}
+
+TEST_CASE("a refused client may go on sending for a while, and so lives to read why") {
+  Service service(Echo);
+  auto peer = service.Connect();
+  peer->Send("POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n");
+  REQUIRE(peer->Readable(30'000));
+  for (int i = 0; i < 8; ++i) CHECK(peer->Send(std::string(64u << 10, 'x')));
+  CHECK(Statuses(peer->ReadMessage()) == std::vector<int>{413});
 }
 
 TEST_CASE("connections that do not finish a request are closed, and hold up nobody") {
@@ -344,7 +364,8 @@ TEST_CASE("a writer learns that its reader has gone, and outlives the server") {
   REQUIRE(streaming->Wait(service.runtime.Now() + 30s, {}) == WaitResult::kSet);
   CHECK(writer->Write("x"));
   SECTION("the reader goes") {
-    peer->Close();
+    // Without a reset, so that no write can fail: the server must have looked.
+    peer->EndSending();
     const TimePoint patience = service.runtime.Now() + 30s;
     bool open = true;
     while (open && service.runtime.Now() < patience) {
