@@ -33,7 +33,8 @@ constexpr Duration kGlance = 20ms;   // between two looks at the hub
 // only the content goes.
 class Directory {
  public:
-  static Result<std::unique_ptr<Directory>> Make(const Platform& platform, const std::string& wanted) {
+  static Result<std::unique_ptr<Directory>> Make(const Platform& platform,
+                                                 const std::string& wanted) {
     std::error_code error;
     if (wanted.empty()) {
       std::string made =
@@ -101,8 +102,9 @@ class RunningController {
     options.identity = platform.host.identity();
     kube::Proof proof{{{"Authorization", fmt::format("Bearer {}", kControllerToken)}}, nullptr};
     options.hub = {fleet.OriginOf("hub"), kube::FixedCredentials(std::move(proof)), {}, "default"};
-    made->client_ = std::make_unique<kube::Client>(
-        runtime, platform.http, options.hub, kube::ClientOptions{.user_agent = "flotilla-snapshots"});
+    made->client_ =
+        std::make_unique<kube::Client>(runtime, platform.http, options.hub,
+                                       kube::ClientOptions{.user_agent = "flotilla-snapshots"});
     made->snapshots_ =
         std::make_unique<operate::Snapshots>(runtime, *made->client_, *made->data_, log);
     kube::AccessSources sources;
@@ -111,10 +113,11 @@ class RunningController {
         operate::ControllerDependencies{runtime, platform.http, *made->git_, *made->snapshots_, log,
                                         sources},
         std::move(options));
-    made->task_ = runtime.Spawn("controller", [log, controller = made->controller_.get()](
-                                                  std::stop_token stop) {
-      if (Status ended = controller->Run(stop); !ended) log.Error("ended", {{"error", ended.error()}});
-    });
+    made->task_ = runtime.Spawn("controller",
+                                [log, controller = made->controller_.get()](std::stop_token stop) {
+                                  if (Status ended = controller->Run(stop); !ended)
+                                    log.Error("ended", {{"error", ended.error()}});
+                                });
     return made;
   }
 
@@ -171,6 +174,8 @@ Status Demo::Run(bool once) {
 }
 
 Status Demo::Prepare() {
+  narrator_.Print(Tone::kTitle,
+                  "A hub, three clusters, a Git repository, metrics and the controller:");
   auto files = OpenFileDisk(directory_);
   if (!files) return Pass(files);
   if (Status made = (*files)->MakeDirectories("git"); !made) return made;
@@ -235,8 +240,14 @@ Status Demo::Break() {
   if (!commit) return Pass(commit);
   auto rollout = Await(*commit, api::RolloutPhase::kRolledBack);
   if (!rollout) return Pass(rollout);
+  const TimePoint deadline = platform_.runtime.Now() + kPatience;
+  while (!IsReady(fleet_->member("canary").Get("deployments.apps", "shop", "web")) &&
+         platform_.runtime.Now() < deadline &&
+         platform_.runtime.SleepFor(kGlance, platform_.stop)) {
+  }
   narrator_.Print(Tone::kPlain, "");
-  narrator_.Print(Tone::kTitle, "The rollback of " + rollout->meta.name + ", from the first bad sample on");
+  narrator_.Print(Tone::kTitle,
+                  "The rollback of " + rollout->meta.name + ", from the first bad sample on");
   narrator_.Print(Tone::kPlain,
                   Table(*rollout, fleet_->metrics("canary").FirstAbove(kSeries, 0.05), witness_));
   return {};
@@ -273,6 +284,7 @@ void Demo::Invite() {
 The fleet goes on until Ctrl-C. In another terminal:
 
   export KUBECONFIG={0}/hub.kubeconfig
+  flotilla status -n shop
   kubectl get applications.flotilla.dev,rollouts.flotilla.dev,rollbacks.flotilla.dev -n shop
   kubectl describe rollouts.flotilla.dev -n shop
   kubectl --kubeconfig {0}/canary.kubeconfig get all -n shop

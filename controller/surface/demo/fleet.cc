@@ -46,20 +46,14 @@ Status Post(sim::ApiServer& server, const value::Value& object) {
   request.body = value::ToJson(object);
   const http::ServerResponse response = server.Handle(request);
   if (response.status == 201) return {};
-  return Fail(ErrorClass::kInvalid, "create {} {}: {}", gvk.kind, kube::NameOf(object), response.body);
+  return Fail(ErrorClass::kInvalid, "create {} {}: {}", gvk.kind, kube::NameOf(object),
+              response.body);
 }
 
-// What the ready pods of the Deployment on that cluster answer with; nullopt while there are none of
-// its newest template.
+// What the Deployment on that cluster says its pods answer with; nullopt while not all are ready.
 std::optional<double> ErrorRatioOf(const sim::ApiServer& server) {
   const value::Value deployment = server.Get("deployments.apps", "shop", "web");
-  const value::Ref status = deployment["status"];
-  if (deployment.IsAbsent() || status["observedGeneration"].Int() != kube::GenerationOf(deployment) ||
-      status["updatedReplicas"].Int() != status["replicas"].Int() ||
-      status["readyReplicas"].Int() == 0 ||
-      status["readyReplicas"].Int() != status["replicas"].Int()) {
-    return std::nullopt;
-  }
+  if (!IsReady(deployment)) return std::nullopt;
   for (value::Ref container : deployment.At("spec", "template", "spec", "containers").Items()) {
     for (value::Ref variable : container["env"].Items()) {
       if (variable["name"].String() != "ERROR_RATIO") continue;
@@ -73,6 +67,13 @@ std::optional<double> ErrorRatioOf(const sim::ApiServer& server) {
 }
 
 }  // namespace
+
+bool IsReady(value::Ref deployment) {
+  const int64_t wanted = deployment.At("spec", "replicas").Int();
+  const value::Ref status = deployment["status"];
+  return wanted > 0 && status["observedGeneration"].Int() == kube::GenerationOf(deployment) &&
+         status["updatedReplicas"].Int() == wanted && status["readyReplicas"].Int() == wanted;
+}
 
 Result<std::unique_ptr<Fleet>> Fleet::Start(Runtime& runtime, const std::string& git_root,
                                             OnErrorRatio on_error_ratio) {
@@ -124,24 +125,26 @@ Status Fleet::StartServer(const std::string& name) {
   server.api->AddToken(kControllerToken, {kControllerUser, {}, {"system:masters"}, {}});
   server.due = runtime_.NewEvent();
   server.api->OnDueChanged([due = server.due.get()] { due->Set(); });
-  server.ticker = runtime_.Spawn(
-      "time of " + name, [this, api = server.api.get(), due = server.due.get()](std::stop_token stop) {
-        while (!stop.stop_requested()) {
-          due->Reset();
-          const std::optional<TimePoint> next = api->NextDue();
-          if (next && *next <= runtime_.Now()) {
-            api->Advance();
-          } else {
-            due->Wait(next.value_or(kForever), stop);
-          }
-        }
-      });
-  auto http = http::Serve(runtime_, {}, [api = server.api.get()](const http::ServerRequest& request) {
-    return api->Handle(request);
+  server.ticker = runtime_.Spawn("time of " + name, [this, api = server.api.get(),
+                                                     due = server.due.get()](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      due->Reset();
+      const std::optional<TimePoint> next = api->NextDue();
+      if (next && *next <= runtime_.Now()) {
+        api->Advance();
+      } else {
+        due->Wait(next.value_or(kForever), stop);
+      }
+    }
   });
+  auto http =
+      http::Serve(runtime_, {}, [api = server.api.get()](const http::ServerRequest& request) {
+        return api->Handle(request);
+      });
   if (!http) return Fail(http, "serve the API of {}", name);
   server.http = std::move(*http);
-  return CreateOn(*server.api, "{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}");
+  return CreateOn(*server.api,
+                  "{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}");
 }
 
 Status Fleet::StartBackend(const std::string& git_root, OnErrorRatio on_error_ratio) {
@@ -149,8 +152,8 @@ Status Fleet::StartBackend(const std::string& git_root, OnErrorRatio on_error_ra
   for (const std::string& name : MemberNames()) {
     metrics_[name] = std::make_unique<sim::MetricsSource>(
         runtime_, 1s,
-        [name, api = servers_.at(name).api.get(), on_error_ratio,
-         last = std::optional<double>()](const std::string& series) mutable -> std::optional<double> {
+        [name, api = servers_.at(name).api.get(), on_error_ratio, last = std::optional<double>()](
+            const std::string& series) mutable -> std::optional<double> {
           if (series != kSeries) return std::nullopt;
           const std::optional<double> ratio = ErrorRatioOf(*api);
           if (ratio && ratio != last) {

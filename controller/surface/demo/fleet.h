@@ -23,6 +23,9 @@ inline constexpr const char* kControllerUser = "system:serviceaccount:flotilla-s
 // kubectl sends no credentials over plain HTTP: whoever comes without is the administrator.
 inline constexpr const char* kAdministrator = "admin";
 
+// Whether all pods of a Deployment run, and are of its newest template.
+bool IsReady(value::Ref deployment);
+
 class Fleet {
  public:
   // The error ratio of a member changed. Called from the task that scrapes it.
@@ -50,7 +53,7 @@ class Fleet {
   struct Server {
     std::unique_ptr<sim::ApiServer> api;
     std::unique_ptr<Event> due;
-    std::unique_ptr<Task> ticker;           // lets time pass in `api`
+    std::unique_ptr<Task> ticker;            // lets time pass in `api`
     std::unique_ptr<http::HttpServer> http;  // last: calls `api`
   };
   explicit Fleet(Runtime& runtime) : runtime_(runtime) {}

@@ -6,32 +6,36 @@
 
 #include "api/rollback.h"
 #include "api/rollout.h"
-#include "kube/resource.h"
+#include "surface/demo/fleet.h"
 
 namespace flotilla::surface::demo {
 namespace {
 
 const char* EscapeOf(Tone tone) {
   switch (tone) {
-    case Tone::kPlain: return "";
-    case Tone::kQuiet: return "\033[2m";
-    case Tone::kGood: return "\033[32m";
-    case Tone::kBad: return "\033[31m";
-    case Tone::kTitle: return "\033[1m";
+    case Tone::kPlain:
+      return "";
+    case Tone::kQuiet:
+      return "\033[2m";
+    case Tone::kGood:
+      return "\033[32m";
+    case Tone::kBad:
+      return "\033[31m";
+    case Tone::kTitle:
+      return "\033[1m";
   }
   return "";
 }
 
-std::string Join(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
+// "main@sha1:c9a4612c": eight digits are enough for people.
+std::string Shortened(std::string_view revision) {
+  constexpr size_t kDigits = 8;
+  const size_t colon = revision.rfind(':');
+  return std::string(revision.substr(0, colon == revision.npos ? colon : colon + 1 + kDigits));
 }
 
-// Whether all its pods run, and are of its newest template.
-bool IsReady(value::Ref deployment) {
-  const int64_t wanted = deployment.At("spec", "replicas").Int();
-  const value::Ref status = deployment["status"];
-  return wanted > 0 && status["observedGeneration"].Int() == kube::GenerationOf(deployment) &&
-         status["updatedReplicas"].Int() == wanted && status["readyReplicas"].Int() == wanted;
+std::string Join(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 // What begins or ends when a stage comes to that phase.
@@ -41,13 +45,13 @@ void SayStage(Narrator& narrator, const api::RolloutStage& stage, api::StagePhas
   switch (phase) {
     case api::StagePhase::kProgressing:
       return narrator.Say(Tone::kPlain, "hub",
-                          fmt::format("{}: apply to {}; then healthy and within the SLO for {}", who,
-                                      clusters, FormatDuration(stage.stage.hot)));
+                          fmt::format("{}: apply to {}; then healthy and within the SLO for {}",
+                                      who, clusters, FormatDuration(stage.stage.hot)));
     case api::StagePhase::kBaking:
       if (stage.stage.bake == 0s) return;
-      return narrator.Say(
-          Tone::kPlain, "hub",
-          fmt::format("{}: {} passed; bake for {}", who, clusters, FormatDuration(stage.stage.bake)));
+      return narrator.Say(Tone::kPlain, "hub",
+                          fmt::format("{}: {} passed; bake for {}", who, clusters,
+                                      FormatDuration(stage.stage.bake)));
     case api::StagePhase::kPassed:
       return narrator.Say(Tone::kGood, "hub", who + ": passed");
     case api::StagePhase::kFailed:
@@ -93,7 +97,7 @@ void Narrator::OnRollout(const sim::AuditRecord& record) {
     std::vector<std::string> stages;
     for (const api::RolloutStage& stage : now->spec.stages) stages.push_back(stage.stage.name);
     Say(Tone::kTitle, "hub",
-        fmt::format("Rollout {}: {}, stages {}", record.name, now->spec.release.revision,
+        fmt::format("Rollout {}: {}, stages {}", record.name, Shortened(now->spec.release.revision),
                     fmt::join(stages, " > ")));
   } else if (auto parsed = api::ParseRollout(record.before)) {
     before = std::move(parsed->status);
@@ -108,13 +112,6 @@ void Narrator::OnRollout(const sim::AuditRecord& record) {
   switch (now->status.phase) {
     case api::RolloutPhase::kSucceeded:
       return Say(Tone::kGood, "hub", fmt::format("Rollout {}: succeeded", record.name));
-    case api::RolloutPhase::kRollingBack:
-      for (const api::Evidence& evidence : now->status.evidence) {
-        Say(Tone::kBad, "hub",
-            fmt::format("breach of {} on {}: {} is {}, expected {}", evidence.objective,
-                        evidence.cluster, evidence.query, evidence.observed, evidence.expected));
-      }
-      return;
     case api::RolloutPhase::kRolledBack:
       return Say(Tone::kGood, "hub", fmt::format("Rollout {}: rolled back", record.name));
     case api::RolloutPhase::kRejected:
@@ -130,12 +127,11 @@ void Narrator::OnRollout(const sim::AuditRecord& record) {
 
 void Narrator::OnRollback(const sim::AuditRecord& record) {
   const auto now = api::ParseRollback(record.after);
-  if (!now) return;
-  if (record.before.IsAbsent()) {
-    Say(Tone::kBad, "hub",
-        fmt::format("Rollback {}: back to {} ({}); {} is quarantined", record.name,
-                    now->spec.to.revision, api::ToString(now->spec.cause), now->spec.from.revision));
-  }
+  if (!now || !record.before.IsAbsent()) return;
+  Say(Tone::kBad, "hub", fmt::format("{}: {}", api::ToString(now->spec.cause), now->spec.reason));
+  Say(Tone::kBad, "hub",
+      fmt::format("Rollback {}: to {}, and {} stays out", record.name,
+                  Shortened(now->spec.to.revision), Shortened(now->spec.from.revision)));
 }
 
 void Narrator::OnMember(const std::string& member, const sim::AuditRecord& record) {

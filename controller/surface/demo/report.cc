@@ -51,8 +51,8 @@ std::string Table(const api::Rollout& rollout, std::optional<WallTime> readable,
   for (const auto& [member, writes] : witness.writes()) {
     if (!first || *writes.first < *first) first = writes.first;
     if (!last || *writes.last > *last) last = writes.last;
-    written += fmt::format("{}{}: {} objects written back", written.empty() ? "" : "; ", member,
-                           writes.objects);
+    written += fmt::format("{}{}: {} object{} written back", written.empty() ? "" : "; ", member,
+                           writes.objects, writes.objects == 1 ? "" : "s");
   }
   const struct {
     const char* what;

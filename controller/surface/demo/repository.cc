@@ -6,12 +6,15 @@ namespace flotilla::surface::demo {
 
 Result<std::unique_ptr<Repository>> Repository::Make(const Platform& platform,
                                                      const std::string& root,
-                                                     const std::string& name, const std::string& url,
+                                                     const std::string& name,
+                                                     const std::string& url,
                                                      const std::string& clone) {
   std::unique_ptr<Repository> made(new Repository(platform, clone));
   auto bare = made->Git({"init", "--quiet", "--bare", "--initial-branch=main", name}, root);
   if (!bare) return Pass(bare);
-  auto cloned = made->Git({"clone", "--quiet", url, clone}, root);
+  auto cloned = made->Git({"clone", "--quiet", "--config", "user.name=Ada", "--config",
+                           "user.email=ada@example.com", url, clone},
+                          root);
   if (!cloned) return Pass(cloned);
   return made;
 }
@@ -34,7 +37,8 @@ Result<std::string> Repository::Commit(const std::string& path, const std::strin
   return Git({"rev-parse", "HEAD"}, clone_);
 }
 
-Result<std::string> Repository::Git(std::vector<std::string> arguments, const std::string& directory) {
+Result<std::string> Repository::Git(std::vector<std::string> arguments,
+                                    const std::string& directory) {
   const std::string verb = arguments.front();
   Command command;
   command.argv = std::move(arguments);
@@ -45,11 +49,7 @@ Result<std::string> Repository::Git(std::vector<std::string> arguments, const st
   command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                          {"HOME", "/nonexistent"},
                          {"GIT_CONFIG_NOSYSTEM", "1"},
-                         {"GIT_TERMINAL_PROMPT", "0"},
-                         {"GIT_AUTHOR_NAME", "Ada"},
-                         {"GIT_AUTHOR_EMAIL", "ada@example.com"},
-                         {"GIT_COMMITTER_NAME", "Ada"},
-                         {"GIT_COMMITTER_EMAIL", "ada@example.com"}};
+                         {"GIT_TERMINAL_PROMPT", "0"}};
   auto exit = platform_.processes.Run(command, platform_.stop);
   if (!exit) return Fail(exit, "git {}", verb);
   if (exit->status != 0) {
