@@ -123,7 +123,9 @@ class Tables {
         break;
       }
       std::string_view word = Word(line);
-      if (word == "retain") {
+      if (word.front() == '#') {
+        field.number = word.substr(1);
+      } else if (word == "retain") {
         field.patch_retain_keys = true;
       } else if (word.substr(0, 6) == "merge=") {
         field.patch_merge = true;

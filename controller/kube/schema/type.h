@@ -65,6 +65,7 @@ struct Field {
   bool patch_merge = false;        // x-kubernetes-patch-strategy: merge
   bool patch_retain_keys = false;  // ... retainKeys
   std::string_view patch_merge_key;
+  std::string_view number;     // in Kubernetes' protobuf: "3", or "2.5" in what is inlined as 2
   value::Value default_value;  // absent: none
 };
 

@@ -172,6 +172,13 @@ void DeleteDependentsFirst(Server& server, const ResourcePtr& resource, const St
   if (!blocked) Release(server, resource, *owner, "foregroundDeletion");
 }
 
+void CreateDefaultAccount(Server& server, const std::string& ns) {
+  ResourcePtr accounts = server.FindResource("", "v1", "serviceaccounts");
+  (void)server.CreateObject(accounts, ns,
+                            Value::Map({{"metadata", Value::Map({{"name", "default"}})}}),
+                            server.OwnContext(*accounts, ns, "default", "create"));
+}
+
 // Every namespaced object goes; then the namespace itself.
 void EmptyNamespace(Server& server, const ResourcePtr& namespaces, const std::string& name) {
   bool empty = true;
@@ -348,6 +355,9 @@ void Server::SettleOne(const Noted& noted) {
     if (resource.group.empty() && resource.kind == "Namespace") {
       EmptyNamespace(*this, noted.resource, change.now->name);
     }
+  }
+  if (change.type == ChangeType::kAdded && resource.group.empty() && resource.kind == "Namespace") {
+    CreateDefaultAccount(*this, change.now->name);
   }
   if (!gone) SettleWorkload(*this, noted.resource, change);
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "kube/schema/protobuf.h"
 #include "sim/api_server/kinds/access.h"
 #include "sim/api_server/kinds/crds.h"
 #include "sim/api_server/kinds/discovery.h"
@@ -105,8 +106,12 @@ namespace {
 Answer<Value> ReadBody(const http::ServerRequest& request) {
   if (request.body.empty()) return Value();
   std::string_view type = http::Find(request.headers, "Content-Type");
-  if (type.find("protobuf") != std::string_view::npos ||
-      type.find("cbor") != std::string_view::npos) {
+  if (type.find("protobuf") != std::string_view::npos) {
+    auto object = kube::schema::ParseProtobuf(request.body);
+    if (object) return *std::move(object);
+    return Refuse(BadRequest(object.error().ToString()));
+  }
+  if (type.find("cbor") != std::string_view::npos) {
     return Refuse(UnsupportedMediaType(type, "application/json, application/yaml"));
   }
   size_t start = request.body.find_first_not_of(" \t\r\n");
