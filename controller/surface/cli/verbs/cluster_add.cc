@@ -163,6 +163,22 @@ Result<std::string> Verify(Session& session, http::HttpClient& http, const std::
   return uid;
 }
 
+// That of the hub's Secret, where it leads there and works.
+std::optional<kube::Kubeconfig> StoredConfig(Session& session, http::HttpClient& http,
+                                             const std::string& name,
+                                             const kube::ClusterConfig& reach) {
+  auto secret = session.hub.Find(kSecrets, InSystem(name), session.stop);
+  if (!secret || !*secret) return std::nullopt;
+  const auto text = DecodeBase64((*secret)->At("data", "kubeconfig").String());
+  if (!text) return std::nullopt;
+  auto config = kube::ParseKubeconfig(*text, "Secret " + name);
+  if (!config || config->clusters.size() != 1) return std::nullopt;
+  const kube::ClusterConfig& stored = config->clusters[0];
+  if (stored.server != reach.server || stored.ca_data != reach.ca_data) return std::nullopt;
+  if (!Verify(session, http, name, *config)) return std::nullopt;
+  return std::move(*config);
+}
+
 value::Value ClusterObject(const ClusterAddFlags& flags) {
   std::vector<std::pair<std::string, value::Value>> labels;
   for (const auto& [key, text] : flags.labels) labels.emplace_back(key, text);
@@ -194,10 +210,14 @@ Result<int> ClusterAdd(Session& session, kube::Client& member, http::HttpClient&
   }
   session.console.Note(fmt::format("making the account {} on {}", kAccount, reach.server));
   if (Status made = EnsureAccount(session, member); !made) return tl::unexpected(made.error());
-  auto token = EnsureToken(session, member, flags.rotate);
-  if (!token) return Pass(token);
-  const kube::Kubeconfig config = ConfigOf(flags.name, std::move(reach), *token);
-  auto uid = Verify(session, http, flags.name, config);
+  std::optional<kube::Kubeconfig> config;
+  if (!flags.rotate) config = StoredConfig(session, http, flags.name, reach);
+  if (!config) {
+    auto token = EnsureToken(session, member, flags.rotate);
+    if (!token) return Pass(token);
+    config = ConfigOf(flags.name, std::move(reach), *token);
+  }
+  auto uid = Verify(session, http, flags.name, *config);
   if (!uid) return Pass(uid);
 
   const kube::ObjectKey key = InSystem(flags.name);
@@ -208,7 +228,7 @@ Result<int> ClusterAdd(Session& session, kube::Client& member, http::HttpClient&
            {"kind", "Secret"},
            {"metadata", MetaOf(key)},
            {"type", "Opaque"},
-           {"data", value::Value::Map({{"kubeconfig", EncodeBase64(WriteKubeconfig(config))}})}}),
+           {"data", value::Value::Map({{"kubeconfig", EncodeBase64(WriteKubeconfig(*config))}})}}),
       session.stop);
   if (!secret) return Pass(secret);
   auto cluster = Ensure(session.hub, ResourceOf(api::kClusterKind), {"", flags.name},

@@ -36,7 +36,9 @@ Result<int> Release(Session& session, const ReleaseFlags& flags) {
   for (const auto& rollback : *rollbacks) {  // newest first
     const std::string& name = rollback.parsed.meta.name;
     if (!flags.rollback.empty() && name != flags.rollback) continue;
-    if (rollback.parsed.spec.release || rollback.parsed.spec.dry_run) continue;
+    // Without a fence it was never begun, and holds nothing.
+    const bool begun = rollback.parsed.status.fence != 0;
+    if (!begun || rollback.parsed.spec.release || rollback.parsed.spec.dry_run) continue;
     auto done = ReleaseOne(session, rollback, *user, flags.reason);
     if (!done) return Pass(done);
     if (session.console.for_people()) {

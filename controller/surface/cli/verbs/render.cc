@@ -1,5 +1,12 @@
 #include <fmt/format.h>
 
+#include "api/approval.h"
+#include "api/cluster.h"
+#include "api/delivery_policy.h"
+#include "api/freeze.h"
+#include "api/repository.h"
+#include "api/rollout_plan.h"
+#include "api/slo.h"
 #include "base/tree.h"
 #include "kube/schema/builtin.h"
 #include "kube/schema/conform.h"
@@ -48,11 +55,38 @@ struct Report {
   size_t objects = 0;
 };
 
+template <typename T>
+std::optional<Error> ErrorOf(const Result<T>& parsed) {
+  if (parsed) return std::nullopt;
+  return parsed.error();
+}
+
+// One of our own kinds; nullopt where it is right, or not of a kind that people write.
+std::optional<Error> ProblemOfOurs(const render::Object& object) {
+  const std::string& kind = object.gvk.kind;
+  if (kind == api::kApplicationKind.kind) return ErrorOf(api::ParseApplication(object.value));
+  if (kind == api::kApprovalKind.kind) return ErrorOf(api::ParseApproval(object.value));
+  if (kind == api::kClusterKind.kind) return ErrorOf(api::ParseCluster(object.value));
+  if (kind == api::kClusterFreezeKind.kind) return ErrorOf(api::ParseClusterFreeze(object.value));
+  if (kind == api::kDeliveryPolicyKind.kind) return ErrorOf(api::ParseDeliveryPolicy(object.value));
+  if (kind == api::kFreezeKind.kind) return ErrorOf(api::ParseFreeze(object.value));
+  if (kind == api::kRepositoryKind.kind) return ErrorOf(api::ParseRepository(object.value));
+  if (kind == api::kRolloutPlanKind.kind) return ErrorOf(api::ParseRolloutPlan(object.value));
+  if (kind == api::kServiceLevelObjectiveKind.kind) {
+    return ErrorOf(api::ParseServiceLevelObjective(object.value));
+  }
+  return std::nullopt;
+}
+
 void Judge(const render::Object& object, Report& report) {
   auto problem = [&](const std::string& what) {
     report.problems.push_back(
         fmt::format("{}: {}: {}", object.Source(), object.Id().ToString(), what));
   };
+  if (object.gvk.group == api::kGroup) {
+    if (auto error = ProblemOfOurs(object)) problem(error->ToString());
+    return;
+  }
   const auto* facts = kube::schema::FindKind(object.gvk.group, object.gvk.version, object.gvk.kind);
   if (!facts) {
     if (kube::schema::FindKindInAnyVersion(object.gvk.group, object.gvk.kind)) {

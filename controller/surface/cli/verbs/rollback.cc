@@ -61,11 +61,10 @@ bool Names(const std::string& text, const api::Rollout& rollout) {
          (text.size() >= 7 && commit.rfind(text, 0) == 0);
 }
 
-Result<api::RollbackEnd> FindEnd(Session& session, const RollbackFlags& flags) {
+Result<api::RollbackEnd> FindEnd(const std::vector<Fetched<api::Rollout>>& rollouts,
+                                 const RollbackFlags& flags) {
   if (flags.to.empty()) return api::RollbackEnd{};
-  auto rollouts = RolloutsOf(session, flags.application);
-  if (!rollouts) return Pass(rollouts);
-  for (const auto& rollout : *rollouts) {
+  for (const auto& rollout : rollouts) {
     if (!Names(flags.to, rollout.parsed)) continue;
     const api::Release& release = rollout.parsed.spec.release;
     return api::RollbackEnd{release.release_digest, release.input_digest, release.revision,
@@ -76,14 +75,67 @@ Result<api::RollbackEnd> FindEnd(Session& session, const RollbackFlags& flags) {
               flags.application, flags.to, flags.application);
 }
 
+// Said before anything is created: a Rollback that the controller refuses stays, and is in the way
+// of the next one that leaves the same target.
+Status CheckEnd(const std::vector<Fetched<api::Rollout>>& rollouts,
+                const api::Application& application, const Leaving& leaving,
+                const api::RollbackEnd& end, bool force) {
+  auto quarantined = [&](const std::string& release_digest, const std::string& input_digest) {
+    for (const api::QuarantineStatus& one : application.status.quarantine) {
+      if (one.release_digest == release_digest) return true;
+      if (!input_digest.empty() && one.input_digest == input_digest) return true;
+    }
+    return false;
+  };
+  if (!end.release_digest.empty()) {
+    if (end.release_digest == leaving.release.release_digest) {
+      return Fail(ErrorClass::kConflict, "{} is what runs already", end.revision);
+    }
+    if (!force && quarantined(end.release_digest, end.input_digest)) {
+      return Fail(ErrorClass::kConflict, "{} is in quarantine: give --force, or release it first",
+                  end.revision);
+    }
+    return {};
+  }
+  for (const auto& rollout : rollouts) {
+    const api::Release& release = rollout.parsed.spec.release;
+    if (rollout.parsed.status.phase == api::RolloutPhase::kSucceeded &&
+        release.release_digest != leaving.release.release_digest &&
+        !quarantined(release.release_digest, release.input_digest)) {
+      return {};
+    }
+  }
+  return Fail(ErrorClass::kConflict,
+              "no earlier release of {} has succeeded and is not in quarantine: name one by --to",
+              application.meta.name);
+}
+
+// Refused before it began: it holds nothing back, and tells nobody anything any more.
+bool WasRefused(const api::Rollback& rollback) {
+  return rollback.status.phase == api::RollbackPhase::kBlocked && rollback.status.fence == 0;
+}
+
 // The one that exists has the same name, so it leaves the same target; it must also go where we
-// want.
-Result<api::Rollback> Join(Session& session, const api::Rollback& wanted) {
-  auto object = session.hub.Get(ResourceOf(api::kRollbackKind), {wanted.meta.ns, wanted.meta.name},
-                                session.stop);
+// want. One that was refused makes room.
+Result<api::Rollback> JoinOrReplace(Session& session, const api::Rollback& wanted) {
+  const kube::ObjectKey key{wanted.meta.ns, wanted.meta.name};
+  auto object = session.hub.Get(ResourceOf(api::kRollbackKind), key, session.stop);
   if (!object) return Fail(object, "read Rollback {}", wanted.meta.name);
   auto existing = api::ParseRollback(*object);
   if (!existing) return Pass(existing);
+  if (WasRefused(*existing)) {
+    session.console.Note(fmt::format("replacing {}, which was refused: {}", existing->meta.name,
+                                     existing->status.message));
+    auto gone = session.hub.Do(
+        kube::DeleteRequest(ResourceOf(api::kRollbackKind), key, {.uid = existing->meta.uid}),
+        session.stop);
+    if (!gone && gone.error().cls != ErrorClass::kNotFound) {
+      return Fail(gone, "replace Rollback {}", wanted.meta.name);
+    }
+    auto created = CreateObject(session, api::kRollbackKind, api::ToValue(wanted));
+    if (!created) return Pass(created);
+    return api::ParseRollback(*created);
+  }
   if (!wanted.spec.to.release_digest.empty() &&
       existing->spec.to.release_digest != wanted.spec.to.release_digest) {
     return Fail(ErrorClass::kConflict, "{} is rolled back already, to {}, by {}",
@@ -100,8 +152,14 @@ Result<api::Rollback> CreateOrJoin(Session& session, const RollbackFlags& flags)
   if (!application) return Pass(application);
   auto leaving = FindLeaving(session, application->parsed);
   if (!leaving) return Pass(leaving);
-  auto end = FindEnd(session, flags);
+  auto rollouts = RolloutsOf(session, flags.application);
+  if (!rollouts) return Pass(rollouts);
+  auto end = FindEnd(*rollouts, flags);
   if (!end) return Pass(end);
+  if (Status possible = CheckEnd(*rollouts, application->parsed, *leaving, *end, flags.force);
+      !possible) {
+    return tl::unexpected(possible.error());
+  }
   auto user = UserName(session);
   if (!user) return Pass(user);
 
@@ -122,7 +180,8 @@ Result<api::Rollback> CreateOrJoin(Session& session, const RollbackFlags& flags)
   auto created = CreateObject(session, api::kRollbackKind, api::ToValue(rollback));
   if (created) return api::ParseRollback(*created);
   if (kube::ReasonOf(created.error()) == kube::Reason::kAlreadyExists)
-    return Join(session, rollback);
+
+    return JoinOrReplace(session, rollback);
   return Pass(created);
 }
 
@@ -170,6 +229,10 @@ Result<int> Follow(Session& session, const std::string& name, Duration wait) {
 
 Result<int> RollBack(Session& session, const RollbackFlags& flags) {
   auto rollback = CreateOrJoin(session, flags);
+  if (!rollback && rollback.error().cls == ErrorClass::kConflict) {
+    session.console.Note(rollback.error().ToString());
+    return kBlocked;
+  }
   if (!rollback) return Pass(rollback);
   int code = kDone;
   if (flags.wait) {
