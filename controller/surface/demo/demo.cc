@@ -280,11 +280,15 @@ Result<api::Rollout> Demo::Await(const std::string& commit, api::RolloutPhase ph
 }
 
 void Demo::Invite() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const std::string program = error ? "flotilla" : self.string();
   narrator_.Print(Tone::kPlain, fmt::format(R"(
 The fleet goes on until Ctrl-C. In another terminal:
 
   export KUBECONFIG={0}/hub.kubeconfig
-  flotilla status -n shop
+  {1} status -n shop
+  {1} why -n shop shop
   kubectl get applications.flotilla.dev,rollouts.flotilla.dev,rollbacks.flotilla.dev -n shop
   kubectl describe rollouts.flotilla.dev -n shop
   kubectl --kubeconfig {0}/canary.kubeconfig get all -n shop
@@ -294,7 +298,7 @@ Change {0}/shop/deploy/web.yaml, and
   git -C {0}/shop commit -am "a fix" && git -C {0}/shop push
 
 What the controller says is in {0}/controller.log.)",
-                                            directory_));
+                                            directory_, program));
 }
 
 }  // namespace
