@@ -15,7 +15,6 @@
 namespace flotilla::operate {
 namespace {
 
-constexpr int kForm = 1;  // of index and chunks; a reader refuses what it does not know
 constexpr Duration kYoung = 10min;
 constexpr int kTries = 4;
 constexpr size_t kSealOverhead = 64;  // at most
@@ -49,59 +48,8 @@ std::string IndexSecret(std::string_view hex) {
 std::string ChunkSecret(std::string_view name) { return fmt::format("flotilla-chunk-{}", name); }
 std::string IndexFile(std::string_view hex) { return fmt::format("{}/{}", kIndexDirectory, hex); }
 std::string ChunkFile(std::string_view name) { return fmt::format("{}/{}", kChunkDirectory, name); }
-std::string IndexContext(std::string_view digest) {
-  return fmt::format("flotilla snapshot index {}", digest);
-}
 std::string ChunkContext(std::string_view name) {
   return fmt::format("flotilla snapshot chunk {}", name);
-}
-
-// Content decides the name, and the key too: a name confirms no guess of the content, and chunks
-// that another key sealed are other chunks.
-std::string ChunkName(const Sealer& sealer, std::string_view content) {
-  const Digest plain = DigestOf(content);
-  return DigestOf(sealer.SealDeterministic(plain.View(), "flotilla chunk name"))
-      .Hex()
-      .substr(0, 32);
-}
-
-// Two lines per object: where it came from, and itself.
-std::string WriteVariant(const render::Variant& variant) {
-  std::string text;
-  for (const render::Object& object : variant.objects) {
-    value::AppendJson(value::Value::Map({{"file", object.file}, {"line", uint64_t{object.line}}}),
-                      text);
-    text += '\n';
-    value::AppendJson(object.value, text);
-    text += '\n';
-  }
-  return text;
-}
-
-Result<std::shared_ptr<const render::Variant>> ReadVariant(std::string_view text) {
-  auto variant = std::make_shared<render::Variant>();
-  auto next_line = [&text] {
-    const size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    return line;
-  };
-  while (!text.empty()) {
-    auto source = value::ParseJson(next_line());
-    if (!source) return Pass(source);
-    auto object = value::ParseJson(next_line());
-    if (!object) return Pass(object);
-    variant->objects.push_back(render::MakeObject(std::move(*object), (*source)["file"].Text(),
-                                                  static_cast<uint32_t>((*source)["line"].Uint())));
-  }
-  variant->digest = render::VariantDigest(variant->objects);
-  return std::shared_ptr<const render::Variant>(std::move(variant));
-}
-
-std::string RootOf(const Release& release) {
-  render::ReleaseParts parts;
-  for (const auto& variant : release.variants) parts.variants.push_back(variant->digest);
-  return render::ToString(render::ReleaseDigest(parts));
 }
 
 value::Value SecretObject(const std::string& name, std::string_view part, std::string_view sealed,
@@ -136,84 +84,6 @@ bool IsReason(const Error& error, kube::Reason reason) { return kube::ReasonOf(e
 
 SnapshotLimits SnapshotLimits::Default() {
   return {limits::kSnapshotChunkBytes, limits::kSnapshotBudgetBytes, limits::kSnapshotMemoryBytes};
-}
-
-// What the sealed index of a release says.
-struct Snapshots::Index {
-  struct Part {
-    std::string digest;               // of the variant
-    std::vector<std::string> chunks;  // names, in order
-    bool operator==(const Part&) const = default;
-  };
-  deliver::ReleaseId id;
-  std::string impersonate;
-  std::vector<Part> variants;
-  std::map<std::string, size_t, std::less<>> clusters;
-
-  bool Same(const Index& other) const {
-    return id.release_digest == other.id.release_digest &&
-           id.input_digest == other.id.input_digest && id.revision == other.id.revision &&
-           impersonate == other.impersonate && variants == other.variants &&
-           clusters == other.clusters;
-  }
-  std::set<std::string> Chunks() const {
-    std::set<std::string> names;
-    for (const Part& part : variants) names.insert(part.chunks.begin(), part.chunks.end());
-    return names;
-  }
-  std::string Seal(Runtime& runtime, const Sealer& sealer) const;
-  static Result<Index> Open(const Sealer& sealer, const std::string& digest,
-                            std::string_view sealed);
-};
-
-std::string Snapshots::Index::Seal(Runtime& runtime, const Sealer& sealer) const {
-  std::vector<value::Value> parts;
-  for (const Part& part : variants) {
-    parts.push_back(value::Value::Map({{"digest", part.digest},
-                                       {"chunks", value::Value::List(std::vector<value::Value>(
-                                                      part.chunks.begin(), part.chunks.end()))}}));
-  }
-  std::vector<std::pair<std::string, value::Value>> assignment;
-  for (const auto& [cluster, variant] : clusters)
-    assignment.emplace_back(cluster, uint64_t{variant});
-  const value::Value index = value::Value::Map({{"form", kForm},
-                                                {"releaseDigest", id.release_digest},
-                                                {"inputDigest", id.input_digest},
-                                                {"revision", id.revision},
-                                                {"impersonate", impersonate},
-                                                {"variants", value::Value::List(parts)},
-                                                {"clusters", value::Value::Map(assignment)}});
-  return sealer.Seal(runtime, Compress(value::ToJson(index)), IndexContext(id.release_digest));
-}
-
-Result<Snapshots::Index> Snapshots::Index::Open(const Sealer& sealer, const std::string& digest,
-                                                std::string_view sealed) {
-  auto frame = sealer.Open(sealed, IndexContext(digest));
-  if (!frame) return Pass(frame);
-  auto text = Decompress(*frame, limits::kDocumentBytes);
-  if (!text) return Pass(text);
-  auto json = value::ParseJson(*text);
-  if (!json) return Pass(json);
-  if ((*json)["form"].Int() != kForm) {
-    return Fail(ErrorClass::kInvalid, "form {} of a snapshot is not known", (*json)["form"].Int());
-  }
-  Index index;
-  index.id = {(*json)["releaseDigest"].Text(), (*json)["inputDigest"].Text(),
-              (*json)["revision"].Text()};
-  index.impersonate = (*json)["impersonate"].Text();
-  for (value::Ref part : (*json)["variants"].Items()) {
-    Part& read = index.variants.emplace_back();
-    read.digest = part["digest"].Text();
-    for (value::Ref chunk : part["chunks"].Items()) read.chunks.push_back(chunk.Text());
-  }
-  for (const auto& [cluster, variant] : (*json)["clusters"].Members()) {
-    if (variant.Uint() >= index.variants.size()) {
-      return Fail(ErrorClass::kInvalid, "cluster {} has variant {} of {}", cluster, variant.Uint(),
-                  index.variants.size());
-    }
-    index.clusters.emplace(cluster, variant.Uint());
-  }
-  return index;
 }
 
 // What the hub holds, by metadata alone.
@@ -354,7 +224,7 @@ Status Snapshots::Put(std::shared_ptr<const Release> release, std::stop_token st
 Result<bool> Snapshots::TryPut(const Release& release, size_t& json_bytes, std::stop_token stop) {
   auto sealer = Key(stop);
   if (!sealer) return Pass(sealer);
-  Index index;
+  SnapshotIndex index;
   index.id = release.id;
   index.impersonate = release.impersonate;
   index.clusters = release.clusters;
@@ -367,7 +237,7 @@ Result<bool> Snapshots::TryPut(const Release& release, size_t& json_bytes, std::
       continue;
     }
     done.emplace(variant.get(), index.variants.size());
-    Index::Part& part = index.variants.emplace_back();
+    SnapshotIndex::Part& part = index.variants.emplace_back();
     part.digest = render::ToString(variant->digest);
     const std::string text = WriteVariant(*variant);
     json_bytes += text.size();
@@ -426,7 +296,7 @@ Status Snapshots::PutChunk(const std::string& name, const std::string& sealed,
   return {};
 }
 
-Status Snapshots::PutIndex(const Sealer& sealer, const Index& index, std::stop_token stop) {
+Status Snapshots::PutIndex(const Sealer& sealer, const SnapshotIndex& index, std::stop_token stop) {
   const std::string& digest = index.id.release_digest;
   const std::string_view hex = HexOf(digest);
   const kube::ObjectKey key = InSystem(IndexSecret(hex));
@@ -447,7 +317,7 @@ Status Snapshots::PutIndex(const Sealer& sealer, const Index& index, std::stop_t
     auto live = hub_.Get(kSecrets, key, stop);
     if (!live) return Pass(live);
     if (auto bytes = DecodeBase64(live->At("data", kSealedField).String())) {
-      auto old = Index::Open(sealer, digest, *bytes);
+      auto old = SnapshotIndex::Open(sealer, digest, *bytes);
       if (old && old->Same(index)) {
         WriteDisk(IndexFile(hex), *bytes);
         return {};
@@ -499,7 +369,7 @@ Result<std::shared_ptr<const Release>> Snapshots::Load(const std::string& digest
   release->impersonate = index->impersonate;
   release->clusters = std::move(index->clusters);
   std::map<std::string, std::shared_ptr<const render::Variant>> read;
-  for (const Index::Part& part : index->variants) {
+  for (const SnapshotIndex::Part& part : index->variants) {
     auto& variant = read[part.digest];
     if (!variant) {
       std::string frame;
@@ -537,17 +407,18 @@ Result<std::string> Snapshots::ReadSealed(const std::string& secret, std::stop_t
 }
 
 // The hub first: who led before us may have assigned clusters anew, and our disk would not know.
-Result<Snapshots::Index> Snapshots::GetIndex(const Sealer& sealer, const std::string& digest,
-                                             std::stop_token stop) {
+Result<SnapshotIndex> Snapshots::GetIndex(const Sealer& sealer, const std::string& digest,
+                                          std::stop_token stop) {
   const std::string file = IndexFile(HexOf(digest));
   auto sealed = ReadSealed(IndexSecret(HexOf(digest)), stop);
-  Result<Index> index = sealed ? Index::Open(sealer, digest, *sealed) : Result<Index>(Pass(sealed));
+  Result<SnapshotIndex> index =
+      sealed ? SnapshotIndex::Open(sealer, digest, *sealed) : Result<SnapshotIndex>(Pass(sealed));
   if (index) {
     WriteDisk(file, *sealed);
     return index;
   }
   if (auto kept = disk_.Read(file)) {
-    auto old = Index::Open(sealer, digest, *kept);
+    auto old = SnapshotIndex::Open(sealer, digest, *kept);
     if (old) {
       log_.Warning("the index of a release is read from disk",
                    {{"release", digest}, {"error", index.error()}});

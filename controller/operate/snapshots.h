@@ -30,6 +30,7 @@
 #include "base/seal.h"
 #include "kube/client.h"
 #include "operate/release.h"
+#include "operate/snapshot_form.h"
 
 namespace flotilla::operate {
 
@@ -60,7 +61,6 @@ class Snapshots final : public ReleaseStore {
   Status Collect(std::stop_token stop);
 
  private:
-  struct Index;
   struct Inventory;
   class Turn;  // many may put at once; who collects is alone
   struct Kept {
@@ -75,9 +75,10 @@ class Snapshots final : public ReleaseStore {
   std::set<std::string> MissingChunks(const std::map<std::string, std::string>& chunks) const;
   Result<bool> TryPut(const Release& release, size_t& json_bytes, std::stop_token stop);
   Status PutChunk(const std::string& name, const std::string& sealed, std::stop_token stop);
-  Status PutIndex(const Sealer& sealer, const Index& index, std::stop_token stop);
+  Status PutIndex(const Sealer& sealer, const SnapshotIndex& index, std::stop_token stop);
   Result<std::string> ReadSealed(const std::string& secret, std::stop_token stop);
-  Result<Index> GetIndex(const Sealer& sealer, const std::string& digest, std::stop_token stop);
+  Result<SnapshotIndex> GetIndex(const Sealer& sealer, const std::string& digest,
+                                 std::stop_token stop);
   Result<std::string> GetChunk(const Sealer& sealer, const std::string& name, std::stop_token stop);
   Result<std::shared_ptr<const Release>> Load(const std::string& digest, size_t& bytes,
                                               std::stop_token stop);
