@@ -70,27 +70,13 @@ class Controller::Leadership {
         hub_(hub),
         inbox_(inbox),
         queue_(runtime_),
-        jobs_(std::make_unique<Jobs>(runtime_)),
-        fleet_(std::make_unique<Fleet>(
-            runtime_, controller.dependencies_.http, timers, log_,
-            [this](const api::Cluster& cluster, std::stop_token stop) { return Connect(cluster, stop); },
-            Fleet::Listener{[this](const std::string& cluster) { OnClusterChange(cluster); }})),
-        gate_(std::make_unique<GateWatch>(
-            runtime_, controller.dependencies_.http, *fleet_,
-            [this](const std::string& application, deliver::VerdictSeen seen) {
-              if (auto loop = Find(application)) loop->Post(std::move(seen));
-            })),
-        sources_(std::make_unique<Sources>(
-            runtime_, hub_, controller.dependencies_.git, log_, leader,
-            [this](const ObjectName& repository) { OnSource(repository); })),
-        preparer_(hub_, *fleet_, *sources_, controller.dependencies_.git),
         shell_{runtime_,
                hub_,
-               *fleet_,
-               *gate_,
+               fleet_,
+               gate_,
                controller.dependencies_.releases,
                preparer_,
-               *jobs_,
+               jobs_,
                log_,
                leader,
                std::move(hub_uid),
@@ -98,30 +84,37 @@ class Controller::Leadership {
                [this](const ObjectName& name) { queue_.Add(name); },
                [this](const ObjectName& name, TimePoint when) { queue_.AddAt(name, when); },
                [this](const std::string& cluster) { return ObserverOf(cluster); }},
+        fleet_(runtime_, controller.dependencies_.http, timers, log_,
+               [this](const api::Cluster& cluster, std::stop_token stop) { return Connect(cluster, stop); },
+               Fleet::Listener{[this](const std::string& cluster) { OnClusterChange(cluster); }}),
+        gate_(runtime_, controller.dependencies_.http, fleet_,
+              [this](const std::string& application, deliver::VerdictSeen seen) {
+                if (auto loop = Find(application)) loop->Post(std::move(seen));
+              }),
+        sources_(runtime_, hub_, controller.dependencies_.git, log_, leader,
+                 [this](const ObjectName& repository) { OnSource(repository); }),
+        preparer_(hub_, fleet_, sources_, controller.dependencies_.git),
+        jobs_(runtime_),
         workers_wanted_(controller.options_.workers) {}
 
   ~Leadership() {
     queue_.ShutDown();
+    fleet_.Stop();  // from now on no cluster changes
     for (const auto& worker : workers_) worker->RequestStop();
     workers_.clear();
-    jobs_.reset();
-    sources_.reset();
-    gate_.reset();
+    // Observers start jobs.
     std::map<std::string, Connected> connected;
-    std::map<ObjectName, std::shared_ptr<ApplicationLoop>> loops;
     {
       MutexLock lock(mutex_);
       connected.swap(connected_);
-      loops.swap(loops_);
     }
     connected.clear();
-    fleet_.reset();
   }
 
   void Start(std::stop_token stop) {
-    fleet_->Set(hub_.clusters().All());
+    fleet_.Set(hub_.clusters().All());
     AwaitFirstProbes(stop);
-    sources_->Refresh();
+    sources_.Refresh();
     for (const auto& [name, application] : hub_.applications().All()) Ensure(name);
     for (int i = 0; i < workers_wanted_; ++i) {
       workers_.push_back(
@@ -137,7 +130,7 @@ class Controller::Leadership {
  private:
   void OnHubChange(const api::KindInfo& kind, const ObjectName& name) {
     if (&kind == &api::kApplicationKind) {
-      sources_->Refresh();
+      sources_.Refresh();
       if (hub_.applications().Find(name)) {
         Ensure(name);
         queue_.Add(name);
@@ -145,9 +138,9 @@ class Controller::Leadership {
         Drop(name);
       }
     } else if (&kind == &api::kRepositoryKind) {
-      sources_->Refresh();
+      sources_.Refresh();
     } else if (&kind == &api::kClusterKind) {
-      fleet_->Set(hub_.clusters().All());
+      fleet_.Set(hub_.clusters().All());
       for (const auto& loop : Loops()) loop->Post(deliver::InputsChanged{});
     } else if (&kind == &api::kRolloutPlanKind || &kind == &api::kServiceLevelObjectiveKind ||
                &kind == &api::kDeliveryPolicyKind) {
@@ -196,7 +189,7 @@ class Controller::Leadership {
     const TimePoint deadline = runtime_.Now() + kFirstProbes;
     while (runtime_.Now() < deadline && !stop.stop_requested()) {
       bool all = true;
-      for (const auto& [name, cluster] : fleet_->View().clusters) all &= cluster.reachable || cluster.suspended;
+      for (const auto& [name, cluster] : fleet_.View().clusters) all &= cluster.reachable || cluster.suspended;
       if (all) return;
       runtime_.SleepFor(20ms, stop);
     }
@@ -237,7 +230,7 @@ class Controller::Leadership {
       MutexLock lock(mutex_);
       loops_.erase(name);
     }
-    gate_->Set(name, 0, {}, {});
+    gate_.Set(name, 0, {}, {});
     for (const auto& observer : Observers()) observer->Forget(name);
   }
 
@@ -245,7 +238,7 @@ class Controller::Leadership {
     auto application = hub_.applications().Find(name);
     if (!application || application->spec.sources.empty()) return;
     auto source =
-        sources_->Current(NameOf(application->meta.ns, application->spec.sources[0].repository));
+        sources_.Current(NameOf(application->meta.ns, application->spec.sources[0].repository));
     if (source) {
       loop.Post(deliver::RevisionSeen{source->revision});
     } else if (!IsTransient(source.error().cls)) {
@@ -265,7 +258,7 @@ class Controller::Leadership {
 
   // A member was connected, came back or went away.
   void OnClusterChange(const std::string& cluster) {
-    std::shared_ptr<Member> member = fleet_->Find(cluster);
+    std::shared_ptr<Member> member = fleet_.Find(cluster);
     bool returned = false;
     std::shared_ptr<Observer> old;  // destroyed without the lock
     {
@@ -320,10 +313,10 @@ class Controller::Leadership {
   }
 
   void SaveClusterStatus(const std::string& cluster) {
-    jobs_->Start("cluster status", 1, [this, cluster](std::stop_token stop) {
+    jobs_.Start("cluster status", 1, [this, cluster](std::stop_token stop) {
       auto object = hub_.clusters().Find(cluster);
       if (!object) return;
-      const ClusterReport report = fleet_->Report(cluster);
+      const ClusterReport report = fleet_.Report(cluster);
       api::Cluster next = *object;
       next.status.observed_generation = next.meta.generation;
       if (!report.uid.empty()) next.status.uid = report.uid;
@@ -355,12 +348,12 @@ class Controller::Leadership {
   std::map<std::string, Connected> connected_;                     // guarded by mutex_
   std::map<ObjectName, std::shared_ptr<ApplicationLoop>> loops_;   // guarded by mutex_
   WorkQueue queue_;
-  std::unique_ptr<Jobs> jobs_;
-  std::unique_ptr<Fleet> fleet_;
-  std::unique_ptr<GateWatch> gate_;
-  std::unique_ptr<Sources> sources_;
+  Shell shell_;  // refers to what follows, and outlives it
+  Fleet fleet_;
+  GateWatch gate_;
+  Sources sources_;
   Preparer preparer_;
-  Shell shell_;
+  Jobs jobs_;
   const int workers_wanted_;
   std::vector<std::unique_ptr<Task>> workers_;
 };

@@ -23,13 +23,36 @@ Fleet::Fleet(Runtime& runtime, http::HttpClient& http, kube::Timers& timers, Log
       log_(std::move(log)),
       connect_(std::move(connect)),
       listener_(std::move(listener)),
+      quiet_(runtime.NewEvent()),
       wake_(runtime.NewEvent()) {
+  quiet_->Set();
   task_ = runtime_.Spawn("fleet", [this](std::stop_token stop) { Loop(stop); });
 }
 
-Fleet::~Fleet() {
+void Fleet::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+  }
   probes_.request_stop();
   task_.reset();
+  quiet_->Wait(kForever, {});
+}
+
+void Fleet::Tell(const std::string& cluster) {
+  {
+    MutexLock lock(mutex_);
+    if (stopped_) return;
+    ++telling_;
+    quiet_->Reset();
+  }
+  listener_.on_change(cluster);
+  MutexLock lock(mutex_);
+  if (--telling_ == 0) quiet_->Set();
+}
+
+Fleet::~Fleet() {
+  Stop();
   // Members cancel what is under way and wait for its callbacks, which use this object.
   std::map<std::string, Entry> entries;
   {
@@ -167,7 +190,7 @@ void Fleet::ConnectDue(std::stop_token stop) {
     if (!member) {
       log_.Warning("cannot connect", {{"cluster", cluster->meta.name}, {"error", access.error()}});
     }
-    listener_.on_change(cluster->meta.name);
+    Tell(cluster->meta.name);
   }
 }
 
@@ -243,7 +266,7 @@ void Fleet::OnProbe(const std::string& cluster, const Member* asked, TimePoint s
     }
   }
   wake_->Set();
-  if (changed) listener_.on_change(cluster);
+  if (changed) Tell(cluster);
 }
 
 }  // namespace flotilla::operate

@@ -39,6 +39,8 @@ class Fleet {
   Fleet(Runtime& runtime, http::HttpClient& http, kube::Timers& timers, Logger log, Connect connect,
         Listener listener);
   ~Fleet();
+  // The listener is not called any more once this returns. Members stay until the end.
+  void Stop();
 
   // The Cluster objects as they are now; a removed one is forgotten, a changed one is connected anew.
   void Set(const std::map<std::string, std::shared_ptr<const api::Cluster>>& clusters);
@@ -66,6 +68,7 @@ class Fleet {
   void Loop(std::stop_token stop);
   void ConnectDue(std::stop_token stop);
   void StartProbes();
+  void Tell(const std::string& cluster);
   void OnProbe(const std::string& cluster, const Member* asked, TimePoint sent,
                const Status& answer);
 
@@ -77,6 +80,9 @@ class Fleet {
   const Listener listener_;
   mutable Mutex mutex_;
   std::map<std::string, Entry> entries_;  // guarded by mutex_
+  bool stopped_ = false;  // guarded by mutex_
+  int telling_ = 0;       // calls of the listener under way; guarded by mutex_
+  std::unique_ptr<Event> quiet_;  // none is
   std::unique_ptr<Event> wake_;
   std::stop_source probes_;
   std::unique_ptr<Task> task_;  // last: uses all of the above
