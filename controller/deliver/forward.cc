@@ -138,15 +138,16 @@ void Validate(Context& ctx) {
   run.stage_started_at = WallTime{};
 }
 
-// A rate over a minute still counts the errors of what was rolled back. A run begins when its clusters
-// are well again, or had their time for that: else it would be blamed for them.
-bool AwaitsRecovery(const AppState& state) {
+// A rate over a minute still counts the errors of what was rolled back. A run begins when these are
+// forgotten and the clusters are well, or had their time for that: else it would be blamed for them.
+bool AwaitsRecovery(const AppState& state, TimePoint now) {
   if (!state.rollback || state.rollback->cause != "Breach") return false;
   const RollbackRun& rollback = *state.rollback;
   if (rollback.verify_at == kForever || state.run->fence < rollback.fence) return false;
   return state.settings.judged &&
-         std::any_of(rollback.clusters.begin(), rollback.clusters.end(), [](const ClusterRun& c) {
-           return c.phase == ClusterPhase::kRolledBack && c.verdict != Verdict::kPass;
+         std::any_of(rollback.clusters.begin(), rollback.clusters.end(), [&](const ClusterRun& c) {
+           return c.phase == ClusterPhase::kRolledBack &&
+                  (c.verdict != Verdict::kPass || now < c.since + state.settings.lookback);
          });
 }
 
@@ -155,7 +156,7 @@ bool BeginStage(Context& ctx) {
   Run& run = *ctx.state.run;
   const api::RolloutStage& stage = run.stages[run.stage];
   if (run.stage_started_at != WallTime{}) return true;
-  if (AwaitsRecovery(ctx.state)) {
+  if (AwaitsRecovery(ctx.state, ctx.now.mono)) {
     const std::string why =
         fmt::format("waits until the objectives hold again after {}", ctx.state.rollback->name);
     if (run.message != why) {

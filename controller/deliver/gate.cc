@@ -90,6 +90,40 @@ std::string ExpandQuery(std::string_view query, std::string_view application,
   return expanded;
 }
 
+Duration LookbackOf(std::string_view query) {
+  static constexpr std::pair<std::string_view, Duration> kUnits[] = {
+      {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}, {"d", 24h}, {"w", 24h * 7}, {"y", 24h * 365}};
+  Duration longest{0};
+  char quote = 0;
+  for (size_t at = 0; at < query.size(); ++at) {
+    const char c = query[at];
+    if (quote != 0) {
+      if (c == '\\' && quote != '`') ++at;
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'' || c == '`') {
+      quote = c;
+    } else if (c == '[') {
+      Duration range{0};
+      int64_t number = 0;
+      for (++at; at < query.size() && query[at] != ']' && query[at] != ':'; ++at) {
+        if (query[at] >= '0' && query[at] <= '9') {
+          number = std::min<int64_t>(number * 10 + (query[at] - '0'), 1'000'000);
+          continue;
+        }
+        for (const auto& [unit, length] : kUnits) {
+          if (query.substr(at, unit.size()) != unit) continue;
+          range += number * length;
+          number = 0;
+          at += unit.size() - 1;
+          break;
+        }
+      }
+      longest = std::max(longest, range);
+    }
+  }
+  return longest;
+}
+
 std::string FreshnessQuery(const api::Objective& objective, std::string_view application,
                            std::string_view cluster) {
   const std::string& series = objective.fresh_by.empty() ? objective.query : objective.fresh_by;

@@ -42,6 +42,9 @@ Evidence Judge(const api::Objective& objective, Duration scrape_interval, WallTi
 // "{{app}}" and "{{cluster}}" of a query, replaced; PromQL's own braces stay.
 std::string ExpandQuery(std::string_view query, std::string_view application,
                         std::string_view cluster);
+// How far back the query looks: its longest range ("[1m]" is 1 min, "[30m:1m]" 30 min); 0 where it
+// has none, or none that Prometheus would take.
+Duration LookbackOf(std::string_view query);
 // The query that tells when the newest sample behind `objective` was taken.
 std::string FreshnessQuery(const api::Objective& objective, std::string_view application,
                            std::string_view cluster);

@@ -63,7 +63,12 @@ TimePoint NextWake(const AppState& state, TimePoint now) {
   }
   if (state.rollback) {
     Earliest(at, state.rollback->verify_at, now);
-    for (const ClusterRun& cluster : state.rollback->clusters) Earliest(at, cluster.retry_at, now);
+    for (const ClusterRun& cluster : state.rollback->clusters) {
+      Earliest(at, cluster.retry_at, now);
+      if (cluster.phase == ClusterPhase::kRolledBack && state.rollback->verify_at != kForever) {
+        Earliest(at, cluster.since + state.settings.lookback, now);
+      }
+    }
   }
   for (const auto& [name, convergence] : state.converging) Earliest(at, convergence.retry_at, now);
   return at;

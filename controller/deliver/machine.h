@@ -148,6 +148,7 @@ struct Settings {
   bool automatic_rollback = true;
   bool enforce_drift = true;
   int max_rollbacks_per_day = 3;
+  Duration lookback{0};  // how long after an error the objectives still count it
   Duration watch_after_success = 10min;
   Duration verify_after_rollback = 2min;
 };

@@ -573,7 +573,7 @@ AppState Restore(Settings settings, const Recorded& recorded, const Moment& now)
       }
     }
     if (run.complete && rollback.status.finished) {
-      const WallTime verify = *rollback.status.finished + state.settings.verify_after_rollback;
+      const WallTime verify = *rollback.status.finished + VerifyAfter(state.settings);
       if (verify > now.wall) run.verify_at = now.mono + (verify - now.wall);
     }
     for (const std::string& name : reached) {

@@ -101,7 +101,7 @@ void Conclude(Context& ctx) {
       if (cluster.phase != ClusterPhase::kRolledBack) continue;
       rollback.timeline.accepted_at = std::max(*rollback.timeline.accepted_at, cluster.applied_at);
     }
-    rollback.verify_at = ctx.now.mono + state.settings.verify_after_rollback;
+    rollback.verify_at = ctx.now.mono + VerifyAfter(state.settings);
   }
   if (LeavesRun(state, rollback)) {
     Run& run = *state.run;

@@ -51,6 +51,10 @@ void RequestRollback(Context& ctx, const char* cause, std::string reason,
 void OnRollbackSeen(Context& ctx, const RollbackSeen& seen);
 void OnRollbackReleased(Context& ctx, const RollbackReleased& released);
 void AdvanceRollback(Context& ctx);
+// When objectives tell whether a rollback has helped: not while they count errors from before it.
+inline Duration VerifyAfter(const Settings& settings) {
+  return std::max(settings.verify_after_rollback, settings.lookback + 30s);
+}
 bool RollbackIsActive(const AppState& state);
 
 // converge.cc

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <variant>
 
@@ -11,7 +12,7 @@
 namespace flotilla::operate {
 namespace {
 
-deliver::Settings SettingsOf(const api::Application& application) {
+deliver::Settings SettingsOf(const api::Application& application, const Hub& hub) {
   deliver::Settings settings;
   settings.name = application.meta.name;
   settings.namespace_name = application.meta.ns;
@@ -21,6 +22,15 @@ deliver::Settings SettingsOf(const api::Application& application) {
   settings.enforce_drift = application.spec.drift.mode == api::DriftMode::kEnforce;
   settings.max_rollbacks_per_day = application.spec.rollback.max_per_day;
   settings.watch_after_success = application.spec.rollback.watch_after_success;
+  for (const std::string& name : application.spec.slos) {
+    auto slo = hub.slos().Find(NameOf(application.meta.ns, name));
+    if (!slo) continue;
+    for (const api::Objective& objective : slo->spec.objectives) {
+      // A sample is readable up to one interval after the error, and a rate reaches one further.
+      settings.lookback = std::max(settings.lookback, deliver::LookbackOf(objective.query) +
+                                                          2 * slo->spec.scrape_interval);
+    }
+  }
   return settings;
 }
 
@@ -72,7 +82,7 @@ void ApplicationLoop::Begin() {
       recorded.rollbacks.push_back(rollback);
     }
   }
-  state_ = deliver::Restore(SettingsOf(*application_), recorded, Now());
+  state_ = deliver::Restore(SettingsOf(*application_, shell_.hub), recorded, Now());
   rollout_.reset();
   rollback_.reset();
   for (const auto& rollout : recorded.rollouts) {
@@ -100,7 +110,7 @@ void ApplicationLoop::Run(std::stop_token stop) {
   application_ = shell_.hub.applications().Find(name_);
   if (!application_) return;  // the Controller drops this loop
   if (!begun_) Begin();
-  state_.settings = SettingsOf(*application_);
+  state_.settings = SettingsOf(*application_, shell_.hub);
 
   std::deque<deliver::Event> events;
   {

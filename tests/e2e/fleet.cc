@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -24,6 +25,7 @@ std::vector<std::string> MemberNames() {
 }  // namespace
 
 Fleet::Fleet() : runtime_(kThreads), http_(http::NewHttpClient(runtime_)) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // figures appear as they are measured
   planes_ = std::make_unique<ControlPlane>(runtime_, *http_, MemberNames());
   fmt::print("{} control planes are ready after {}\n", kMembers.size() + 1,
              FormatDuration(planes_->started_in()));

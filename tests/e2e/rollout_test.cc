@@ -174,19 +174,22 @@ const std::set<std::string> kAll = {"canary", "region-a", "region-b"};
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-// Waits until the newest Rollout is another one than `before` and in this phase.
+// Waits until the newest Rollout is another one than `before` and over, which must be in this
+// phase.
 value::Value AwaitRollout(Fleet& fleet, const std::string& app, const std::string& phase,
                           const std::string& before, Duration limit) {
+  const std::set<std::string> over = {"Succeeded", "RolledBack", "Rejected", "Superseded"};
   value::Value rollout;
-  const bool done = fleet.Await(
+  fleet.Await(
       [&] {
         rollout = fleet.NewestRollout(app, app);
         return rollout && rollout.At("metadata", "name").String() != before &&
-               rollout.At("status", "phase").String() == phase;
+               over.contains(rollout.At("status", "phase").Text());
       },
       limit);
   INFO("rollout:\n" << value::ToPrettyJson(rollout) << "\ncontroller:\n" << fleet.ControllerLog());
-  REQUIRE(done);
+  REQUIRE(rollout.At("metadata", "name").String() != before);
+  REQUIRE(rollout.At("status", "phase").String() == phase);
   return rollout;
 }
 
