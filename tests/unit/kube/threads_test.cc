@@ -254,13 +254,15 @@ TEST_CASE("threads: a leader is elected and lets go") {
     token = std::make_unique<LeaderToken>(std::move(granted));
     elected->Set();
   };
+  Status end;
   auto task = threads.runtime.Spawn("election", [&](std::stop_token stop) {
-    CHECK(RunElection(threads.runtime, client, options, events, stop));
+    end = RunElection(threads.runtime, client, options, events, stop);
   });
   elected->Wait(kForever, {});
   CHECK(valid);
   task->RequestStop();
   task->Join();
+  CHECK(end);
   CHECK_FALSE(token->Valid());
 }
 
