@@ -44,17 +44,19 @@ Propagation DefaultPropagation(const ResourceType& resource) {
 
 std::optional<ApiError> CheckPreconditions(const Stored& live, const ResourceType& resource,
                                            const DeleteOptions& options) {
+  GroupResource by_kind{resource.group, resource.kind};
   if (!options.uid.empty() && options.uid != live.uid) {
-    return Conflict(
-        resource.resource(), live.name,
-        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                    options.uid, live.uid));
+    return Conflict(by_kind, live.name,
+                    fmt::format("the UID in the precondition ({}) does not match the UID in record "
+                                "({}). The object might have been deleted and then recreated",
+                                options.uid, live.uid));
   }
   if (!options.resource_version.empty() && options.resource_version != std::to_string(live.rv)) {
-    return Conflict(resource.resource(), live.name,
-                    fmt::format("Precondition failed: ResourceVersion in precondition: {}, "
-                                "ResourceVersion in object meta: {}",
-                                options.resource_version, live.rv));
+    return Conflict(
+        by_kind, live.name,
+        fmt::format("the ResourceVersion in the precondition ({}) does not match the "
+                    "ResourceVersion in record ({}). The object might have been modified",
+                    options.resource_version, live.rv));
   }
   return std::nullopt;
 }

@@ -183,7 +183,8 @@ Answer<Request> ParseRequest(const http::ServerRequest& http) {
     std::string_view dry_run = request.query.Get("dryRun");
     if (!dry_run.empty() && dry_run != "All") {
       return Refuse(Invalid("meta.k8s.io", "CreateOptions", "",
-                            {FieldError::NotSupported("dryRun", value::Value(dry_run), {"All"})}));
+                            {FieldError::NotSupported(
+                                "dryRun", value::Value::List({value::Value(dry_run)}), {"All"})}));
     }
     request.info.dry_run = !dry_run.empty();
   }

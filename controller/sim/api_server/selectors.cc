@@ -180,7 +180,12 @@ Answer<FieldSelector> FieldSelector::Parse(std::string_view text,
     parsed.value = value;
     if (field != "metadata.name" && field != "metadata.namespace" &&
         std::find(supported.begin(), supported.end(), field) == supported.end()) {
-      return Refuse(BadRequest(fmt::format("field label not supported: {}", field)));
+      return Refuse(BadRequest(
+          supported.empty()
+              ? fmt::format("\"{}\" is not a known field selector: only \"metadata.name\", "
+                            "\"metadata.namespace\"",
+                            field)
+              : fmt::format("field label not supported: {}", field)));
     }
     size_t start = 0;
     while (start <= field.size()) {

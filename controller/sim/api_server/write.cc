@@ -360,8 +360,10 @@ Answer<StoredPtr> Server::ReplaceObject(const ResourcePtr& resource, const Store
               {"generation", keep("generation")},
               {"resourceVersion", keep("resourceVersion")}});
   std::vector<FieldError> errors = ValidateMetadataUpdate(after, before);
-  if (auto more = ValidateSpecUpdate(after, before, *resource); errors.empty()) errors = more;
-  if (errors.empty()) errors = Validate(after, *resource);
+  for (const auto& more :
+       {Validate(after, *resource), ValidateSpecUpdate(after, before, *resource)}) {
+    errors.insert(errors.end(), more.begin(), more.end());
+  }
   if (!errors.empty()) {
     return Refuse(Invalid(resource->group, resource->kind, live->name, std::move(errors)));
   }
@@ -447,8 +449,9 @@ Answer<StoredPtr> Server::ApplyConfiguration(const Request& request, const Resou
   if (!config.ref().IsMap()) return Refuse(BadRequest("error decoding patch: not an object"));
   if (config["apiVersion"].String() != resource->api_version ||
       config["kind"].String() != resource->kind) {
-    return Refuse(BadRequest(fmt::format("invalid object type: {}, Kind={}",
-                                         config["apiVersion"].String(), config["kind"].String())));
+    auto [group, version] = kube::schema::SplitApiVersion(config["apiVersion"].String());
+    return Refuse(BadRequest(fmt::format("invalid object type: {}/{}, Kind={}", group, version,
+                                         config["kind"].String())));
   }
   if (config["metadata"]["managedFields"]) {
     return Refuse(BadRequest("metadata.managedFields must be nil"));
@@ -457,9 +460,9 @@ Answer<StoredPtr> Server::ApplyConfiguration(const Request& request, const Resou
     // A plain error of the field manager: a 500 without reason.
     ApiError error;
     std::string_view ns = config["metadata"]["namespace"].String();
-    error.message = fmt::format("failed to create typed patch object ({}/{}; {}, Kind={}): {}", ns,
-                                config["metadata"]["name"].String(), resource->api_version,
-                                resource->kind, problem);
+    error.message = fmt::format("failed to create typed patch object ({}/{}; {}/{}, Kind={}): {}",
+                                ns, config["metadata"]["name"].String(), resource->group,
+                                resource->version, resource->kind, problem);
     return Refuse(std::move(error));
   }
   Value before = live ? InVersion(live->object, *resource) : resource->zero;

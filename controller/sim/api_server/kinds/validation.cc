@@ -185,9 +185,9 @@ void CheckWorkload(Ref spec, Errors& errors) {
     errors.push_back(
         FieldError::Invalid("spec.selector", selector, "empty selector is invalid for deployment"));
   }
-  if (!LabelSelector::FromObject(selector).Matches(labels)) {
+  if (!selector || !LabelSelector::FromObject(selector).Matches(labels)) {
     errors.push_back(FieldError::Invalid("spec.template.metadata.labels",
-                                         labels ? labels : Value::Map({}).ref(),
+                                         labels ? labels : Value(nullptr).ref(),
                                          "`selector` does not match template `labels`"));
   }
   CheckLabels(labels, "spec.template.labels", errors);
@@ -203,7 +203,12 @@ void CheckWorkload(Ref spec, Errors& errors) {
 void CheckJob(Ref spec, Errors& errors) {
   Ref pod = spec["template"]["spec"];
   CheckContainers(pod, "spec.template.spec", errors);
-  CheckRestartPolicy(pod, "spec.template.spec", {"OnFailure", "Never"}, errors);
+  if (pod["restartPolicy"].String() == "Always") {
+    errors.push_back(FieldError::Required("spec.template.spec.restartPolicy",
+                                          "valid values: \"OnFailure\", \"Never\""));
+  } else {
+    CheckRestartPolicy(pod, "spec.template.spec", {"OnFailure", "Never"}, errors);
+  }
 }
 
 void CheckService(Ref spec, Errors& errors) {

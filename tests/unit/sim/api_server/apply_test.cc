@@ -101,7 +101,7 @@ TEST_CASE(
       R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"default"},"dota":{}})");
   CHECK(
       refused.text ==
-      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"failed to create typed patch object (default/a; v1, Kind=ConfigMap): .dota: field not declared in schema","code":500})");
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"failed to create typed patch object (default/a; /v1, Kind=ConfigMap): .dota: field not declared in schema","code":500})");
 }
 
 TEST_CASE("keyed lists are merged by key, and keep the order of the applier") {

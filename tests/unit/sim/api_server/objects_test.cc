@@ -201,9 +201,11 @@ TEST_CASE("preconditions guard a deletion") {
   CHECK(refused.status == 409);
   CHECK(refused.body["reason"].String() == "Conflict");
   CHECK(refused.body["message"].String() ==
-        "Operation cannot be fulfilled on configmaps \"web\": Precondition failed: UID in "
-        "precondition: other, UID in object meta: " +
-            created.body["metadata"]["uid"].Text());
+        "Operation cannot be fulfilled on ConfigMap \"web\": the UID in the precondition (other) "
+        "does "
+        "not match the UID in record (" +
+            created.body["metadata"]["uid"].Text() +
+            "). The object might have been deleted and then recreated");
   CHECK(api.Delete(path, R"({"preconditions":{"resourceVersion":"1"}})").status == 409);
   CHECK(api.Delete(path, R"({"preconditions":{"uid":")" + created.body["metadata"]["uid"].Text() +
                              R"(","resourceVersion":")" +
