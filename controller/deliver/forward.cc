@@ -440,6 +440,11 @@ void AdvanceStages(Context& ctx) {
 
 }  // namespace
 
+bool QueueMayBegin(const AppState& state, const FleetView& fleet) {
+  return state.queued && !RunIsActive(state) && !state.rollback_requested &&
+         !RollbackIsActive(state) && !fleet.frozen;
+}
+
 void StartPrune(Context& ctx) {
   const Run& run = *ctx.state.run;
   if (!ctx.state.settings.prune) return;
@@ -542,8 +547,7 @@ void AdvanceRun(Context& ctx) {
       }
     }
   }
-  if (!RunIsActive(state) && state.queued && !state.rollback_requested && !RollbackIsActive(state) &&
-      !ctx.fleet.frozen) {
+  if (ctx.idle_before && QueueMayBegin(state, ctx.fleet)) {
     PreparedRelease queued = std::move(*state.queued);
     Consider(ctx, std::move(queued));
     if (state.run && state.run->phase == RunPhase::kValidating) Validate(ctx);

@@ -351,7 +351,8 @@ Duration BackOff(int attempts, const Error& error) {
 
 void Step(AppState& state, const Event& event, const Moment& now, const FleetView& fleet,
           Commands& commands) {
-  Context ctx{state, now, fleet, commands};
+  Context ctx{state, now, fleet, commands,
+              !RunIsActive(state) && !state.rollback_requested && !RollbackIsActive(state)};
   Note(ctx, event);
   AdvanceRollback(ctx);
   AdvanceRun(ctx);
@@ -363,7 +364,8 @@ void Step(AppState& state, const Event& event, const Moment& now, const FleetVie
     state.watched = watched;
     ctx.Do(Watch{fence, std::move(watched)});
   }
-  const TimePoint wake_at = NextWake(state, now.mono);
+  const TimePoint wake_at =
+      QueueMayBegin(state, fleet) ? now.mono : NextWake(state, now.mono);
   if (wake_at != state.wake_at) {
     state.wake_at = wake_at;
     if (wake_at != kForever) ctx.Do(WakeAt{wake_at});

@@ -19,6 +19,9 @@ struct Context {
   const Moment& now;
   const FleetView& fleet;
   Commands& commands;
+  // Nothing was under way when this step began. What ended in this step has still to be recorded, so
+  // what is queued begins in the next one.
+  bool idle_before = false;
 
   template <typename C>
   void Do(C command) {
@@ -42,6 +45,7 @@ struct Context {
 void StartPrepare(Context& ctx);
 void Consider(Context& ctx, PreparedRelease prepared);
 void AdvanceRun(Context& ctx);
+bool QueueMayBegin(const AppState& state, const FleetView& fleet);
 void StartPrune(Context& ctx);  // of the run, on every cluster that holds it
 bool RunIsActive(const AppState& state);  // a run that still moves, or could
 

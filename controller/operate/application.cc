@@ -165,6 +165,13 @@ void ApplicationLoop::Run(std::stop_token stop) {
     }
     if (!Execute(commands, stop)) return;
   }
+  // The queue keeps one time per application, the earliest: one that has passed took the others with it.
+  TimePoint again = state_.wake_at;
+  {
+    MutexLock lock(mutex_);
+    again = std::min(again, prepare_again_);
+  }
+  if (again != kForever) shell_.wake_at(name_, again);
 }
 
 // A release that runs already may have other clusters now.
@@ -199,7 +206,7 @@ bool ApplicationLoop::Execute(const deliver::Commands& commands, std::stop_token
             [&](const deliver::Prune& c) { return StartPrune(c, stop), true; },
             [&](const deliver::CancelBelow& c) { return Cancel(c.fence), true; },
             [&](const deliver::Watch& c) { return Watch(c), true; },
-            [&](const deliver::WakeAt& c) { return shell_.wake_at(name_, c.time), true; },
+            [&](const deliver::WakeAt&) { return true; },  // see the end of Run
             [&](const deliver::Say& c) {
               shell_.hub.Tell(api::kApplicationKind, application_->meta, c.warning, c.reason, c.message);
               return true;
