@@ -36,6 +36,13 @@ void Converge(Context& ctx, const std::string& cluster, const std::string& why) 
 void OnHeldSeen(Context& ctx, const HeldSeen& held) {
   AppState& state = ctx.state;
   state.max_fence = std::max(state.max_fence, held.fence);
+  if (RunIsActive(state) && held.fence < state.run->fence) {
+    // The record precedes the first write: what a restart had to assume did not happen.
+    ClusterRun* cluster = FindCluster(state.run->clusters, held.cluster);
+    if (cluster && (cluster->phase == ClusterPhase::kPending || cluster->phase == ClusterPhase::kUnverified)) {
+      cluster->touched = false;
+    }
+  }
   const Wanted wanted = WantedOf(state, held.cluster);
   if (wanted.fence == 0) return;
   if (held.complete && held.release_digest == wanted.release.release_digest) {

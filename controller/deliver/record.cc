@@ -437,7 +437,7 @@ Run RestoreRun(const api::Rollout& rollout, const Moment& now) {
         cluster.applied_at = run.stage_started_at == WallTime{} ? now.wall : run.stage_started_at;
         cluster.health = Health::kHealthy;
       } else if (reached) {
-        cluster.touched = cluster.verified = true;  // perhaps: a rollback has to reach it
+        cluster.touched = true;  // perhaps: a rollback has to reach it (see OnHeldSeen)
       }
       cluster.dry_run_pending = run.phase == RunPhase::kValidating;
       run.clusters.push_back(std::move(cluster));
