@@ -201,7 +201,9 @@ void ApplicationLoop::ApplyOn(const std::string& cluster, const Delivery& delive
                         {"release", delivery.release->id.release_digest},
                         {"written", applied->written},
                         {"unchanged", applied->unchanged}});
-  Post(deliver::Applied{cluster, delivery.fence, applied->written, shell_.runtime.WallNow()});
+  // When the last object was accepted; the record was written after that.
+  Post(deliver::Applied{cluster, delivery.fence, applied->written,
+                        applied->parent.applied_at.value_or(shell_.runtime.WallNow())});
   Expect(cluster, delivery, applied->parent, either);
 }
 
