@@ -380,10 +380,14 @@ void ApplicationLoop::OnSuspects(const std::string& cluster, deliver::Fence fenc
           if (wanted.fence < fence || wanted.release.empty()) return;
           auto release = self->shell_.releases.Get(wanted.release.release_digest, stop);
           if (!release) return;
-          report = CheckDrift(*member,
-                              self->Deliver(application, std::move(*release), wanted.fence,
-                                            deliver::Lane::kForward),
-                              suspects, stop);
+          const Delivery delivery = self->Deliver(application, std::move(*release), wanted.fence,
+                                                  deliver::Lane::kForward);
+          auto removed = RemoveLateCreates(*member, delivery, suspects, stop);
+          report = removed ? CheckDrift(*member, delivery, suspects, stop)
+                           : Result<DriftReport>(Pass(removed));
+          for (const std::string& object : removed.value_or(std::vector<std::string>{})) {
+            self->log_.Info("removed a late create", {{"cluster", cluster}, {"object", object}});
+          }
           if (report) break;
           self->log_.Warning("cannot check drift", {{"cluster", cluster}, {"error", report.error()}});
           // Nobody else brings it up again; one that went away is read when it returns.

@@ -5,8 +5,21 @@
 
 #include "operate/live.h"
 #include "operate/object_set.h"
+#include "operate/prune.h"
 
 namespace flotilla::operate {
+namespace {
+
+bool CreatedByUs(value::Ref live) {
+  for (value::Ref entry : live.At("metadata", "managedFields").Items()) {
+    if (entry["manager"].String() == kube::kFieldManager && entry["operation"].String() == "Apply") {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
 
 Result<DriftReport> CheckDrift(Member& member, const Delivery& delivery,
                                const std::vector<kube::ObjectId>& suspects, std::stop_token stop) {
@@ -45,6 +58,37 @@ Result<DriftReport> CheckDrift(Member& member, const Delivery& delivery,
     }
   }
   return report;
+}
+
+Result<std::vector<std::string>> RemoveLateCreates(Member& member, const Delivery& delivery,
+                                                   const std::vector<kube::ObjectId>& suspects,
+                                                   std::stop_token stop) {
+  std::vector<std::string> removed;
+  const render::Variant* variant = delivery.release->VariantFor(member.name());
+  if (!variant) return removed;
+  std::set<kube::ObjectId> wanted;
+  for (const render::Object& object : variant->objects) wanted.insert(object.Id());
+  const std::string parent_id = kube::ParentId(delivery.ParentName());
+  for (const kube::ObjectId& id : suspects) {
+    if (wanted.count(id) || IsProtected(id.ToGroupKind())) continue;
+    auto resource = member.discovery().Resolve(id.ToGroupKind(), stop);
+    if (!resource) return Pass(resource);
+    auto live = member.client().Find(resource->gvr, id.Key(), stop);
+    if (!live) return Pass(live);
+    if (!*live || kube::LabelOf(**live, kube::kApplySetPartOf) != parent_id || !CreatedByUs(**live)) continue;
+    const LiveObject version = ToLive(**live);
+    if (version.fence == 0 || version.fence >= delivery.fence || version.controlled) continue;
+    if (!delivery.leader.Valid()) return Fail(ErrorClass::kCancelled, "leadership was lost");
+    kube::DeleteOptions options;
+    options.uid = version.uid;
+    options.resource_version = version.resource_version;
+    options.propagation = "Background";
+    options.impersonation = delivery.As();
+    auto gone = member.client().Do(kube::DeleteRequest(resource->gvr, id.Key(), options), stop);
+    if (!gone && gone.error().cls != ErrorClass::kNotFound) return Pass(gone);
+    removed.push_back(id.ToString());
+  }
+  return removed;
 }
 
 }  // namespace flotilla::operate

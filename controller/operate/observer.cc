@@ -144,7 +144,9 @@ void Observer::OnGone(const kube::ApiResource& kind, const kube::ObjectKey& key)
     MutexLock lock(mutex_);
     const kube::ObjectId id{kind.gvr.group, kind.kind, key.ns, key.name};
     for (auto& [parent_id, expected] : expected_) {
-      if (expected.seen.erase(id) > 0) parents.push_back(parent_id);
+      if (expected.seen.erase(id) == 0) continue;
+      expected.told.erase(id);  // what comes after it is another object
+      parents.push_back(parent_id);
     }
   }
   for (const std::string& parent_id : parents) Evaluate(parent_id);
@@ -229,6 +231,13 @@ Observer::Finding Observer::Judge(Expected& expected) const {
       consider(deliver::Health::kInProgress, id.ToString() + " was not observed yet");
     } else {
       consider(seen.health.health, id.ToString() + ": " + seen.health.message);
+    }
+  }
+  // Older than the record, and not in it: a create that was late on its way, or somebody's copy.
+  for (const auto& [id, seen] : expected.seen) {
+    if (!expected.inventory.count(id) && seen.fence != 0 && seen.fence < finding.fence &&
+        !seen.deleting) {
+      suspect(id);
     }
   }
   if (expected.health != worst) finding.health = expected.health = worst;

@@ -26,7 +26,8 @@ class Observer {
     std::function<void(const std::string& application, deliver::Fence fence,
                        const deliver::ObjectHealth& health)>
         on_health;
-    // These objects are gone, or changed since they were written.
+    // These objects are gone, or changed since they were written; or they carry our label and an older
+    // fence, and are not in the record.
     std::function<void(const std::string& application, deliver::Fence fence,
                        const std::vector<kube::ObjectId>& suspects)>
         on_suspect;
