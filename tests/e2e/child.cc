@@ -91,17 +91,18 @@ std::string Child::LastOutput() const {
   return text.size() <= kEnough ? text : text.substr(text.size() - kEnough);
 }
 
-std::string Output(const std::vector<std::string>& argv, const std::string& scratch) {
+Finished Run(const std::vector<std::string>& argv, const std::string& scratch) {
   unlink(scratch.c_str());
   const pid_t pid = Start({argv, scratch, {}});
   int status = 0;
   waitpid(pid, &status, 0);
-  std::string output = ReadFile(scratch);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    while (!output.empty() && output.back() == '\n') output.pop_back();
-    Skip(argv[0] + " failed: " + output);
-  }
-  return output;
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadFile(scratch)};
+}
+
+std::string Output(const std::vector<std::string>& argv, const std::string& scratch) {
+  Finished finished = Run(argv, scratch);
+  if (finished.status != 0) Skip(argv[0] + " failed: " + finished.output);
+  return finished.output;
 }
 
 void Skip(const std::string& reason) {

@@ -38,7 +38,14 @@ class Child {
   pid_t pid_ = -1;
 };
 
-// Runs to its end; ends the process as skipped where that is not a success.
+struct Finished {
+  int status = 0;  // exit status, or -1 where a signal ended it
+  std::string output;
+};
+// Runs to its end. What it writes goes through the file `scratch`.
+Finished Run(const std::vector<std::string>& argv, const std::string& scratch);
+// The same, for what the tests need before they begin: ends them as skipped where it does not
+// succeed.
 std::string Output(const std::vector<std::string>& argv, const std::string& scratch);
 
 // Ends the process with exit code 77 and the reason on its last line.

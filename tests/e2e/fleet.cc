@@ -68,34 +68,40 @@ void Fleet::Install() {
       30s));
 }
 
-void Fleet::Register(const std::string& name, const std::string& labels) {
-  member(name).Apply(R"(
-{apiVersion: v1, kind: Namespace, metadata: {name: flotilla-system}}
----
-{apiVersion: v1, kind: ServiceAccount, metadata: {name: flotilla, namespace: flotilla-system}}
+void Fleet::Register(const std::string& name, const std::string& label) {
+  Flotilla({"cluster", "add", name, "--kubeconfig", member(name).AdminKubeconfig(),
+            "--hub-kubeconfig", hub().AdminKubeconfig(), "--label", label, "--prometheus",
+            prometheus_->url()});
+}
+
+std::string Fleet::Flotilla(std::vector<std::string> arguments, int expected) {
+  arguments.insert(arguments.begin(), FLOTILLA_BINARY_DIR "/flotilla");
+  const Finished finished = Run(arguments, directory() + "/flotilla.out");
+  INFO(fmt::format("{}\n", fmt::join(arguments, " ")) << finished.output);
+  REQUIRE(finished.status == expected);
+  return finished.output;
+}
+
+std::string Fleet::Person(const std::string& ns, const std::string& role) {
+  hub().Apply(fmt::format(R"(
+{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {1}, namespace: {0}}}}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: flotilla-admin}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects: [{kind: ServiceAccount, name: flotilla, namespace: flotilla-system}]
-)");
-  const std::string kubeconfig =
-      member(name).KubeconfigOf(member(name).TokenOf("flotilla-system", "flotilla"));
-  hub().Apply(fmt::format(R"(
-apiVersion: v1
-kind: Secret
-metadata: {{name: cluster-{0}, namespace: flotilla-system}}
-stringData: {{kubeconfig: '{1}'}}
+kind: RoleBinding
+metadata: {{name: {1}, namespace: {0}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {1}}}
+subjects: [{{kind: ServiceAccount, name: {1}, namespace: {0}}}]
 ---
-apiVersion: flotilla.dev/v1alpha1
-kind: Cluster
-metadata: {{name: {0}, labels: {{{2}}}}}
-spec:
-  kubeconfigSecretRef: {{name: cluster-{0}}}
-  prometheus: {{url: "{3}"}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: {1}-view, namespace: {0}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: flotilla-view}}
+subjects: [{{kind: ServiceAccount, name: {1}, namespace: {0}}}]
 )",
-                          name, kubeconfig, labels, prometheus_->url()));
+                          ns, role));
+  const std::string path = fmt::format("{}/{}-{}.kubeconfig", directory(), ns, role);
+  std::ofstream(path) << hub().KubeconfigOf(hub().TokenOf(ns, role));
+  return path;
 }
 
 void Fleet::StartController() {

@@ -19,9 +19,9 @@
 
 namespace flotilla::e2e {
 
-// Members of every fleet, with the labels of their Cluster objects.
+// Members of every fleet, with the label of their Cluster objects.
 inline const std::map<std::string, std::string> kMembers = {
-    {"canary", "tier: canary"}, {"region-a", "region: a"}, {"region-b", "region: b"}};
+    {"canary", "tier=canary"}, {"region-a", "region=a"}, {"region-b", "region=b"}};
 inline constexpr const char* kControllerUser = "system:serviceaccount:flotilla-system:flotilla";
 
 class Fleet {
@@ -44,6 +44,11 @@ class Fleet {
   // The end of its log: why a test failed.
   std::string ControllerLog() const { return controller_ ? controller_->LastOutput() : ""; }
 
+  // Runs the CLI; another exit code fails the test. Returns what it printed.
+  std::string Flotilla(std::vector<std::string> arguments, int expected = 0);
+  // A kubeconfig of the hub for somebody who has this ClusterRole, and may look, in one namespace.
+  std::string Person(const std::string& ns, const std::string& role);
+
   // False where `limit` passed first, or the controller ended.
   bool Await(const std::function<bool()>& done, Duration limit, Duration poll = 100ms);
 
@@ -56,7 +61,7 @@ class Fleet {
 
  private:
   void Install();
-  void Register(const std::string& member, const std::string& labels);
+  void Register(const std::string& member, const std::string& label);
 
   ThreadRuntime runtime_;
   std::unique_ptr<http::HttpClient> http_;
