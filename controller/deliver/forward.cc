@@ -403,16 +403,15 @@ void Succeed(Context& ctx) {
 
 void PruneOrSucceed(Context& ctx) {
   Run& run = *ctx.state.run;
+  if (!ctx.state.settings.prune) return Succeed(ctx);
   if (run.phase != RunPhase::kPruning) {
     run.phase = RunPhase::kPruning;
     ctx.Do(SaveRollout{});
     StartPrune(ctx);
   }
-  if (ctx.state.settings.prune) {
-    for (const ClusterRun& cluster : run.clusters) {
-      const bool owed = cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name);
-      if (owed && !run.pruned.count(cluster.name)) return;
-    }
+  for (const ClusterRun& cluster : run.clusters) {
+    const bool owed = cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name);
+    if (owed && !run.pruned.count(cluster.name)) return;
   }
   Succeed(ctx);
 }

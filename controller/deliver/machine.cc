@@ -182,6 +182,8 @@ void NoteDryRun(Context& ctx, const DryRunDone& done) {
   ClusterRun* cluster = FindCluster(ctx.state.run->clusters, done.cluster);
   if (!cluster || !cluster->dry_run_pending) return;
   cluster->dry_run_pending = false;
+  // The record precedes the first write: what a restart had to assume did not happen.
+  if (done.answer != DryRunAnswer::kUnavailable && done.held_fence < done.fence) cluster->touched = false;
   switch (done.answer) {
     case DryRunAnswer::kAccepted:
       cluster->verified = true;
