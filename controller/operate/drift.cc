@@ -5,6 +5,7 @@
 
 #include "operate/live.h"
 #include "operate/object_set.h"
+#include "operate/parents.h"
 #include "operate/prune.h"
 
 namespace flotilla::operate {
@@ -68,6 +69,16 @@ Result<std::vector<std::string>> RemoveLateCreates(Member& member, const Deliver
   if (!variant) return removed;
   std::set<kube::ObjectId> wanted;
   for (const render::Object& object : variant->objects) wanted.insert(object.Id());
+  const bool any = std::any_of(suspects.begin(), suspects.end(), [&](const kube::ObjectId& id) {
+    return wanted.count(id) == 0 && !IsProtected(id.ToGroupKind());
+  });
+  if (!any) return removed;
+  // What the record lists left the set by a commit: that is for the prune, after its bake, within its
+  // budget. While an apply is under way the record is not final.
+  auto parent = ReadParent(member, delivery.lane, delivery.ParentName(), stop);
+  if (!parent) return Pass(parent);
+  if (!*parent || (*parent)->phase != "Applied") return removed;
+  for (const kube::InventoryEntry& entry : (*parent)->inventory) wanted.insert(entry.id);
   const std::string parent_id = kube::ParentId(delivery.ParentName());
   for (const kube::ObjectId& id : suspects) {
     if (wanted.count(id) || IsProtected(id.ToGroupKind())) continue;
@@ -77,7 +88,7 @@ Result<std::vector<std::string>> RemoveLateCreates(Member& member, const Deliver
     if (!live) return Pass(live);
     if (!*live || kube::LabelOf(**live, kube::kApplySetPartOf) != parent_id || !CreatedByUs(**live)) continue;
     const LiveObject version = ToLive(**live);
-    if (version.fence == 0 || version.fence >= delivery.fence || version.controlled) continue;
+    if (version.fence == 0 || version.fence >= (*parent)->fence || version.controlled) continue;
     if (!delivery.leader.Valid()) return Fail(ErrorClass::kCancelled, "leadership was lost");
     kube::DeleteOptions options;
     options.uid = version.uid;

@@ -153,6 +153,7 @@ void Drill::OnMemberWrite(const std::string& name, const AuditRecord& record) {
   }
   if (parent) {
     if (auto head = record.after.IsAbsent() ? Fail(ErrorClass::kNotFound, "") : kube::DecodeHead(record.after)) {
+      held_[name] = head->parent.target_digest;
       Note(fmt::format("{}: parent {} {} {}", name, head->parent.fence, head->parent.phase,
                        head->parent.target_digest.substr(0, 15)));
     }
@@ -163,6 +164,12 @@ void Drill::OnMemberWrite(const std::string& name, const AuditRecord& record) {
     if (!may_go_.count(record.name)) {
       Broken(fmt::format("{}: {} {} was deleted, which every commit holds", name, request.resource,
                          record.name));
+    }
+    const value::Value newest = world_->NewestRollout("shop");
+    const std::string phase = newest.At("status", "phase").Text();
+    if (newest.At("spec", "release", "releaseDigest").String() == held_[name] &&
+        (phase == "Progressing" || phase == "Baking")) {
+      Broken(fmt::format("{}: {} was deleted before the bake of its release was over", name, record.name));
     }
     return;
   }

@@ -91,6 +91,7 @@ class Drill {
   bool ended_ = false;               // no fault begins any more
 
   std::set<std::string> may_go_;     // objects that some commit left out
+  std::map<std::string, std::string> held_;  // member → the release that its parent names
   std::set<std::string> left_;       // digests that a Rollback was made for
   bool succeeded_ = false;           // some release has reached every cluster
   std::vector<std::string> journal_;
