@@ -396,6 +396,13 @@ void Succeed(Context& ctx) {
   Finish(ctx, RunPhase::kSucceeded, {});
   state.history.insert(state.history.begin(),
                        {run.name, run.release, RunPhase::kSucceeded, run.fence, run.finished_at});
+  // Clusters that were skipped, and had returned but not arrived, come after it by themselves.
+  for (ClusterRun& cluster : run.clusters) {
+    if (cluster.phase == ClusterPhase::kPassed || cluster.phase == ClusterPhase::kFailed) continue;
+    Enter(cluster, ClusterPhase::kSkippedOffline, ctx.now, cluster.message);
+    cluster.dry_run_pending = false;
+    Converge(ctx, cluster.name, "was not reached by the rollout");
+  }
   ctx.Do(SaveApplication{});
   ctx.Inform("RolloutSucceeded", "{}: {} runs on {} clusters", run.name, run.release.revision,
              run.clusters.size());
@@ -407,13 +414,15 @@ void PruneOrSucceed(Context& ctx) {
   if (run.phase != RunPhase::kPruning) {
     run.phase = RunPhase::kPruning;
     ctx.Do(SaveRollout{});
-    StartPrune(ctx);
   }
+  bool done = true;
   for (const ClusterRun& cluster : run.clusters) {
     const bool owed = cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name);
-    if (owed && !run.pruned.count(cluster.name)) return;
+    if (!owed || run.pruned.count(cluster.name)) continue;
+    done = false;
+    if (run.pruning.insert(cluster.name).second) ctx.Do(Prune{cluster.name, run.fence, run.release});
   }
-  Succeed(ctx);
+  if (done) Succeed(ctx);
 }
 
 // Clusters of the stage, then the next stage, until something has to be waited for.
@@ -442,16 +451,6 @@ void AdvanceStages(Context& ctx) {
 bool QueueMayBegin(const AppState& state, const FleetView& fleet) {
   return state.queued && !RunIsActive(state) && !state.rollback_requested &&
          !RollbackIsActive(state) && !fleet.frozen;
-}
-
-void StartPrune(Context& ctx) {
-  const Run& run = *ctx.state.run;
-  if (!ctx.state.settings.prune) return;
-  for (const ClusterRun& cluster : run.clusters) {
-    if (cluster.phase == ClusterPhase::kPassed && ctx.Reachable(cluster.name)) {
-      ctx.Do(Prune{cluster.name, run.fence, run.release});
-    }
-  }
 }
 
 bool RunIsActive(const AppState& state) {

@@ -225,7 +225,6 @@ void Stall(Context& ctx, const char* reason, const Error& error) {
 
 void Resume(Context& ctx) {
   if (!ctx.state.run) return;
-  if (ctx.state.run->phase == RunPhase::kPruning) StartPrune(ctx);
   if (ctx.state.run->phase != RunPhase::kValidating) return;
   for (ClusterRun& cluster : ctx.state.run->clusters) {
     cluster.dry_run_pending = ctx.Reachable(cluster.name);

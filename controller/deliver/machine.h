@@ -106,6 +106,7 @@ struct Run {
   std::string pause_reason;
   std::string message;
   WallTime started_at{}, stage_started_at{}, finished_at{};
+  std::set<std::string> pruning;  // clusters that were asked to prune for this run
   std::set<std::string> pruned;  // clusters whose prune of this run is done
 };
 

@@ -46,7 +46,6 @@ void StartPrepare(Context& ctx);
 void Consider(Context& ctx, PreparedRelease prepared);
 void AdvanceRun(Context& ctx);
 bool QueueMayBegin(const AppState& state, const FleetView& fleet);
-void StartPrune(Context& ctx);  // of the run, on every cluster that holds it
 bool RunIsActive(const AppState& state);  // a run that still moves, or could
 
 // rollback.cc

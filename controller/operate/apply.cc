@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "deliver/health.h"
 #include "deliver/phases.h"
@@ -123,7 +124,17 @@ class Application final {
           to_write.push_back(index);
         }
       }
-      if (Status written = Write(std::move(to_write)); !written) return written;
+      if (!back) {
+        if (Status accepted = DryRunDeferred(); !accepted) return accepted;
+      }
+      if (Status written = Write(to_write); !written) return written;
+      for (size_t index : to_write) {
+        const SetObject& object = objects_[index];
+        if (object.object->gvk.kind != "Namespace" || live_.count(object.Id())) continue;
+        for (size_t i = 0; i < objects_.size(); ++i) {
+          if (objects_[i].key.ns == object.key.name) unasked_.insert(i);
+        }
+      }
       if (phase.wait == deliver::PhaseWait::kEstablished) {
         if (Status ready = AwaitHealth(phase, kEstablishedDeadline); !ready) return ready;
         if (Status resolved = LearnDeferred(); !resolved) return resolved;
@@ -134,12 +145,53 @@ class Application final {
     return {};
   }
 
-  Status LearnDeferred() {
-    std::vector<SetObject> deferred;
-    for (const SetObject& object : objects_) {
-      if (object.deferred()) deferred.push_back(object);
+  // What could not be asked about before its namespace or its CRD was there is asked about now: if
+  // anything of it is refused, none of it is written.
+  Status DryRunDeferred() {
+    kube::WriteOptions options;
+    options.dry_run = true;
+    options.force = true;
+    options.impersonation = delivery_.As();
+    std::optional<Error> last;
+    for (int attempt = 0; attempt < kTriesPerObject; ++attempt) {
+      std::vector<size_t> asked;
+      std::vector<kube::ApiRequest> requests;
+      for (size_t index : unasked_) {
+        const SetObject& object = objects_[index];
+        if (object.deferred()) continue;
+        asked.push_back(index);
+        requests.push_back(kube::ApplyRequest(object.resource.gvr, object.key,
+                                              BodyOf(object, delivery_, parent_id_, nullptr, {}), options));
+        requests.back().target = object.Describe();
+      }
+      if (asked.empty()) return {};
+      if (attempt > 0 && !runtime_.SleepFor(kTryAgain * attempt, stop_)) {
+        return Fail(ErrorClass::kCancelled, "stopped while asking {}", member_.name());
+      }
+      auto answers = member_.window(delivery_.lane)
+                         .RunWave(std::move(requests), runtime_.Now() + kWaveDeadline, stop_);
+      for (size_t i = 0; i < answers.size(); ++i) {
+        const SetObject& object = objects_[asked[i]];
+        if (answers[i]) {
+          unasked_.erase(asked[i]);
+        } else if (Repeatable(answers[i].error())) {
+          last = answers[i].error();
+        } else {
+          return Fail(answers[i], "{} ({}) on {}", object.Describe(), object.object->Source(), member_.name());
+        }
+      }
     }
-    if (deferred.empty()) return {};
+    return tl::unexpected<Error>(std::move(*last));
+  }
+
+  Status LearnDeferred() {
+    bool any = false;
+    for (size_t i = 0; i < objects_.size(); ++i) {
+      if (!objects_[i].deferred()) continue;
+      any = true;
+      unasked_.insert(i);
+    }
+    if (!any) return {};
     if (Status resolved = ResolveDeferred(member_, objects_, stop_); !resolved) return resolved;
     return ListObjects();
   }
@@ -337,6 +389,7 @@ class Application final {
   std::map<kube::ObjectId, kube::InventoryEntry> known_;    // of the record as we found it
   std::map<kube::ObjectId, kube::InventoryEntry> entries_;  // as we leave it
   LiveSet live_;
+  std::set<size_t> unasked_;  // objects that no dry run has seen, since what they need was missing
   bool others_in_flight_ = false;  // a write of an older target may still arrive
   ApplyReport report_;
 };

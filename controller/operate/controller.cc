@@ -399,12 +399,16 @@ Status Controller::Run(std::stop_token stop) {
     starting = runtime.Spawn("lead", [&, leader](std::stop_token lead_stop) {
       Result<std::string> uid = hub.Uid(lead_stop);
       Result<std::string> identity = WhoAmI(client, lead_stop);
-      while ((!uid || !identity) && leader.Valid() && runtime.SleepFor(1s, lead_stop)) {
-        dependencies_.log.Warning("cannot begin", {{"error", uid ? identity.error() : uid.error()}});
+      Status caught_up = hub.CatchUp(lead_stop);
+      while ((!uid || !identity || !caught_up) && leader.Valid() && runtime.SleepFor(1s, lead_stop)) {
+        dependencies_.log.Warning("cannot begin", {{"error", !uid        ? uid.error()
+                                                             : !identity ? identity.error()
+                                                                         : caught_up.error()}});
         uid = hub.Uid(lead_stop);
         identity = WhoAmI(client, lead_stop);
+        caught_up = hub.CatchUp(lead_stop);
       }
-      if (!uid || !identity) return;
+      if (!uid || !identity || !caught_up) return;
       leadership = std::make_unique<Leadership>(*this, timers, pool, hub, inbox, leader,
                                                 *uid, *identity);
       leadership->Start(lead_stop);

@@ -58,20 +58,43 @@ DryRunReport DryRunRelease(Member& member, const Delivery& delivery, std::stop_t
   options.force = true;
   options.impersonation = delivery.As();
   std::vector<const SetObject*> asked;
-  std::vector<kube::ApiRequest> requests;
+  std::vector<Result<kube::ApiResponse>> answers;
+  auto ask = [&](const std::vector<const SetObject*>& some) {
+    std::vector<kube::ApiRequest> requests;
+    for (const SetObject* object : some) {
+      asked.push_back(object);
+      requests.push_back(kube::ApplyRequest(object->resource.gvr, object->key,
+                                            BodyOf(*object, delivery, parent_id, nullptr, {}), options));
+      requests.back().target = object->Describe();
+    }
+    Runtime& runtime = member.client().runtime();
+    for (auto& answer : member.window(delivery.lane)
+                            .RunWave(std::move(requests), runtime.Now() + kDeadline, stop)) {
+      answers.push_back(std::move(answer));
+    }
+  };
+  // Namespaces first: what lives in one that does not exist yet cannot be asked about, and is dry-run
+  // by the apply, once the namespace is there.
+  std::vector<const SetObject*> first, rest;
   for (const SetObject& object : *objects) {
     if (object.deferred()) {
       report.deferred.push_back(object.Describe());
-      continue;
+    } else {
+      const bool is_namespace = object.object->gvk.group.empty() && object.object->gvk.kind == "Namespace";
+      (is_namespace ? first : rest).push_back(&object);
     }
-    asked.push_back(&object);
-    requests.push_back(kube::ApplyRequest(object.resource.gvr, object.key,
-                                          BodyOf(object, delivery, parent_id, nullptr, {}), options));
-    requests.back().target = object.Describe();
   }
-  Runtime& runtime = member.client().runtime();
-  auto answers =
-      member.window(delivery.lane).RunWave(std::move(requests), runtime.Now() + kDeadline, stop);
+  ask(first);
+  std::set<std::string> missing;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i] && answers[i]->status == 201) missing.insert(asked[i]->key.name);
+  }
+  std::erase_if(rest, [&](const SetObject* object) {
+    if (missing.count(object->key.ns) == 0) return false;
+    report.deferred.push_back(object->Describe());
+    return true;
+  });
+  ask(rest);
 
   std::vector<std::string> refused;
   std::optional<Error> unavailable;

@@ -104,6 +104,18 @@ Result<std::string> Hub::Uid(std::stop_token stop) {
   return uid_;
 }
 
+Status Hub::CatchUp(std::stop_token stop) {
+  auto read = [&](auto& cache) -> Status {
+    const api::KindInfo& kind = cache->kind();
+    auto list = client_.List(ResourceOf(kind), kind.kind, "", {}, stop);
+    if (!list) return Fail(list, "read every {}", kind.kind);
+    for (value::Value& item : list->items) cache->OnApply(std::move(item));
+    return {};
+  };
+  if (Status rollouts = read(rollouts_); !rollouts) return rollouts;
+  return read(rollbacks_);
+}
+
 Result<std::map<std::string, Secret>> Hub::ReadSecret(const kube::ObjectKey& key,
                                                       std::stop_token stop) {
   auto object = client_.Get(kSecrets, key, stop);

@@ -87,6 +87,10 @@ class Hub {
   void Tell(const api::KindInfo& kind, const api::Meta& about, bool warning, std::string_view reason,
             std::string_view message);
 
+  // Reads Rollouts and Rollbacks as they are now. A cache may be behind, and who begins to lead must
+  // not miss what its predecessor has recorded.
+  Status CatchUp(std::stop_token stop);
+
   kube::Client& client() { return client_; }
 
  private:
@@ -147,6 +151,7 @@ class Cache final : public kube::WatchHandler {
     }
     {
       MutexLock lock(mutex_);
+      if (parsed && IsOlder(name, *parsed)) return;
       if (parsed) {
         objects_[name] = std::make_shared<const T>(std::move(*parsed));
       } else {
@@ -172,6 +177,16 @@ class Cache final : public kube::WatchHandler {
 
  private:
   friend class Hub;
+  // A watch that is behind what CatchUp has read. Both are versions of one object, which Kubernetes
+  // counts up.
+  bool IsOlder(const ObjectName& name, const T& object) const {
+    auto known = objects_.find(name);
+    if (known == objects_.end() || known->second->meta.uid != object.meta.uid) return false;
+    const std::string& have = known->second->meta.resource_version;
+    const std::string& come = object.meta.resource_version;
+    return come.size() != have.size() ? come.size() < have.size() : come < have;
+  }
+
   const api::KindInfo& kind_;
   const Parse parse_;
   Logger log_;
